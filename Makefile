@@ -1,0 +1,58 @@
+# Volary. `make help` lists the targets.
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+BIN := .venv/bin
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help venv demo demo-down test check unit cluster-test generate format constraints cluster-up cluster-down test-thorough clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+venv: ## .venv with the pinned packages
+	@.ci/venv
+
+demo: venv ## the whole story on a real cluster, live in the terminal (KEEP=1 leaves it up)
+	@$(BIN)/python -m tests.demo $(if $(KEEP),--keep) $(ARGS)
+
+demo-down: venv ## end the cluster; nothing is left behind
+	@$(BIN)/python -m tests.cluster down
+
+test: check unit cluster-test ## everything .ci/run runs
+
+check: venv ## lint, types, import contracts, generated files: seconds
+	@$(BIN)/ruff format --check -q .
+	@$(BIN)/ruff check -q .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo 2>&1 | tail -n 3
+	@$(BIN)/volary crd --check
+
+unit: venv ## fast tests: under a minute, no cluster
+	@$(BIN)/python -m pytest -m "not cluster" -q
+
+cluster-test: venv ## tests on the real cluster (KEEP=1 leaves it up)
+	@$(if $(KEEP),,trap '$(BIN)/python -m tests.cluster down' EXIT;) $(BIN)/python -m pytest -m cluster -v $(ARGS)
+
+test-thorough: venv ## the invariants with many more examples
+	@HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -m "not cluster" --timeout 3600 tests/unit/planning
+
+generate: venv ## CRD, chart copies and reference pages from the types
+	@$(BIN)/volary crd --write
+
+format: venv ## ruff
+	@$(BIN)/ruff format -q .
+	@$(BIN)/ruff check -q --fix .
+
+constraints: venv ## resolve pyproject.toml anew into constraints/*.txt, with hashes
+	@for extra in dev operator agent server; do \
+	  $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	    --extra $$extra $$([ $$extra = dev ] || echo -c constraints/dev.txt) pyproject.toml -o constraints/$$extra.txt; done
+
+cluster-up: venv ## the one-node test cluster alone
+	@$(BIN)/python -m tests.cluster up
+
+cluster-down: demo-down ## the same as demo-down
+
+clean: ## forget the virtual environment and caches in this folder
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

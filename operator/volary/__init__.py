@@ -1,0 +1,3 @@
+"""Volary delivers machine-learning models to Kubernetes."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The only input and output with neighbours: one file, one neighbour, one small Protocol, one fake."""

@@ -1,0 +1,1 @@
+"""The custom resource as types: the one source of CRD, chart and reference page. Pure."""

@@ -1,0 +1,1 @@
+"""What a bundle is: manifest, names, limits, digests. Pure: bytes in, values out."""

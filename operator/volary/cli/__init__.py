@@ -1,0 +1,1 @@
+"""The `volary` command: one file a verb."""

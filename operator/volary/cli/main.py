@@ -1,0 +1,134 @@
+"""The `volary` command, also `kubectl volary`.
+
+Each verb is a module with `configure(parser)` and `run(args)`. Only the module of the verb that is
+asked for is imported: so each image starts fast, and needs no package of another one.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Protocol, cast
+
+from volary import __version__
+from volary.common.errors import VolaryError
+
+_USER_ERROR = 1
+_USAGE = 2
+_INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """Where a verb is, what it does, and which extra of the package has what it needs."""
+
+    module: str
+    help: str
+    extra: str = "cli"
+
+
+VERBS: Mapping[str, Verb] = MappingProxyType(
+    {
+        "pack": Verb("volary.cli.pack", "make a verified bundle of a model"),
+        "push": Verb("volary.cli.push", "upload a bundle as a version that never changes"),
+        "inspect": Verb("volary.cli.inspect", "show what a bundle holds"),
+        "fetch": Verb("volary.cli.fetch", "download and verify a version", "agent"),
+        "status": Verb("volary.cli.status", "show a ModelDeployment and how its rollout goes"),
+        "list": Verb("volary.cli.list", "list ModelDeployments"),
+        "promote": Verb("volary.cli.request", "let the canary take over now"),
+        "abort": Verb("volary.cli.request", "give the canary up"),
+        "retry": Verb("volary.cli.request", "try a failed revision again"),
+        "rollback": Verb("volary.cli.request", "return to an earlier revision"),
+        "crd": Verb("volary.cli.crd", "print the CustomResourceDefinition"),
+        "run": Verb("volary.cli.run", "run the operator", "operator"),
+        "serve": Verb("volary.cli.serve", "serve a bundle (in a model pod)", "server"),
+        "agent": Verb("volary.cli.agent", "fetch, prove and watch a bundle (in a model pod)", "agent"),
+        "preflight": Verb("volary.cli.preflight", "check a version before any pod starts (in a Job)", "agent"),
+    }
+)
+
+
+class _Module(Protocol):
+    def configure(self, parser: argparse.ArgumentParser) -> None: ...
+
+    def run(self, args: argparse.Namespace) -> int: ...
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    verb = next((word for word in words if not word.startswith("-")), None)
+    if verb is None or words[0] != verb:
+        return _without_verb(words)
+    if verb not in VERBS:
+        sys.stderr.write(f"volary: there is no verb {verb!r}; there are {', '.join(VERBS)}\n")
+        return _USAGE
+    try:
+        module = _load(VERBS[verb])
+        return _run(verb, module, words[1:])
+    except _MissingPackage as error:
+        sys.stderr.write(f"volary {verb}: {error}\n")
+        return _USER_ERROR
+
+
+def _run(verb: str, module: _Module, words: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog=f"volary {verb}", description=f"{VERBS[verb].help[:1].upper()}{VERBS[verb].help[1:]}.")
+    module.configure(parser)
+    args = parser.parse_args(words)
+    args.verb = verb
+    try:
+        return module.run(args)
+    except VolaryError as error:
+        sys.stderr.write(f"volary {verb}: {error.message} ({error.reason})\n")
+        return _USER_ERROR
+    except ModuleNotFoundError as error:
+        raise _missing(VERBS[verb], error) from None
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away (`volary inspect ... | head`): not worth a word.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _USER_ERROR
+    except OSError as error:
+        if error.filename is None:
+            raise  # no file of the user's: a fault, and its trace is wanted
+        sys.stderr.write(f"volary {verb}: {error.filename}: {error.strerror}\n")
+        return _USER_ERROR
+
+
+def _without_verb(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="volary",
+        description="Deliver machine-learning models to Kubernetes.",
+        epilog="`volary VERB --help` tells more of each.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"volary {__version__}")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB")
+    for name, verb in VERBS.items():
+        verbs.add_parser(name, help=verb.help, add_help=False)
+    parser.parse_args(words)  # ends the process at --help, --version and anything unknown
+    parser.print_help(sys.stderr)
+    return _USAGE
+
+
+class _MissingPackage(Exception):
+    """A package of an extra is not installed."""
+
+
+def _missing(verb: Verb, error: ModuleNotFoundError) -> Exception:
+    """What to install; the error itself where the fault is ours."""
+    if error.name is None or error.name.partition(".")[0] == "volary":
+        return error
+    return _MissingPackage(f"needs the package {error.name}; install it with: pip install 'volary[{verb.extra}]'")
+
+
+def _load(verb: Verb) -> _Module:
+    try:
+        return cast("_Module", importlib.import_module(verb.module))
+    except ModuleNotFoundError as error:
+        raise _missing(verb, error) from None

@@ -1,0 +1,28 @@
+"""`volary preflight`: the Job that looks at a version before any pod starts."""
+
+import argparse
+
+from volary.agent import preflight, termination
+from volary.agent.retry import Patience
+from volary.cli import storage
+from volary.common import logs
+
+NAME = "preflight"
+HELP = "check a version before any pod starts (in a Job)"
+_BUDGET = 20.0  # seconds of trying: the operator starts the Job again, and tells why meanwhile
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options, as the operator writes them into the Job."""
+    storage.configure_wanted(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 passed, 3 refused, 4 a neighbour failed; the Outcome is in the termination message."""
+    logs.configure("info")
+    try:
+        outcome = preflight.check(storage.connect(args, args.uri), storage.wanted(args), patience=Patience(budget=_BUDGET))
+    except Exception as error:  # noqa: BLE001 -- the last words must be written whatever it is
+        return termination.report(error, args.termination_log)
+    termination.write(outcome, args.termination_log)
+    return 0

@@ -1,0 +1,112 @@
+"""`volary serve`: the ONNX Runtime server, as it runs in a model's pod or on a person's machine."""
+
+import argparse
+import json
+import logging
+import signal
+import sys
+from pathlib import Path
+
+from typing_extensions import override
+
+from volary.common import durations
+from volary.common.names import SERVER_PORT
+
+NAME = "serve"
+HELP = "serve a bundle in a directory with ONNX Runtime (Open Inference Protocol)"
+
+_MIB = 1024 * 1024
+_PORT_LIMIT = 65535
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options of the verb."""
+    parser.add_argument("--bundle", type=Path, required=True, metavar="DIRECTORY", help="holds manifest.json and the files it names")
+    parser.add_argument("--model", required=True, metavar="NAME", help="name of the model in request paths")
+    parser.add_argument("--revision", default="", metavar="ID", help="label of the metrics")
+    everywhere = ("0.0.0.0", SERVER_PORT)  # noqa: S104 -- it is the pod's purpose
+    parser.add_argument("--listen", type=_address, default=everywhere, metavar="HOST:PORT", help=f"default: 0.0.0.0:{SERVER_PORT}")
+    parser.add_argument("--drain-delay", type=_seconds, default=5.0, metavar="TIME", help="from SIGTERM to closing the port (default: 5s)")
+    parser.add_argument("--max-body", type=_size, default=64 * _MIB, metavar="MIB", help="largest request, in MiB (default: 64)")
+    parser.add_argument("--threads", type=_count, metavar="N", help="threads of one inference (default: the CPU limit, rounded up)")
+    parser.add_argument("--termination-log", type=Path, default=Path("/dev/termination-log"), metavar="FILE", help=argparse.SUPPRESS)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGTERM. Exit code 0, or 3 when the bundle cannot be loaded."""
+    # The kernel drops signals that the first process of a container has no handler for: while the
+    # imports below run, a deleted pod would wait for its whole grace period.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    _log_as_json()
+    from volary.serving import server  # the parser must not need ONNX Runtime
+
+    host, port = args.listen
+    return server.serve(
+        server.Settings(
+            bundle=args.bundle,
+            model=args.model,
+            revision=args.revision,
+            host=host,
+            port=port,
+            drain_delay=args.drain_delay,
+            body_limit=args.max_body,
+            threads=args.threads,
+            termination_log=args.termination_log,
+        )
+    )
+
+
+class _JsonLines(logging.Formatter):
+    """One JSON object a line."""
+
+    @override
+    def format(self, record: logging.LogRecord) -> str:
+        """Time, level, logger and message; an exception as text."""
+        line = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+def _log_as_json() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_JsonLines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+
+
+def _address(text: str) -> tuple[str, int]:
+    """`0.0.0.0:8080`, `[::]:8080`."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > _PORT_LIMIT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
+    return host.strip("[]"), int(port)
+
+
+def _seconds(text: str) -> float:
+    """`5s`, `1m`, or a number of seconds."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            return durations.parse(text).total_seconds()
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+    if not 0 <= seconds <= 3600:  # one hour; also refuses NaN
+        raise argparse.ArgumentTypeError(f"{text!r} is not between 0 and 3600 seconds")
+    return seconds
+
+
+def _size(text: str) -> int:
+    return _count(text) * _MIB
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)

@@ -1,0 +1,1 @@
+"""What every room may use: reasons, errors, names, logs. Imports nothing of ours."""

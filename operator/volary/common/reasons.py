@@ -1,0 +1,179 @@
+"""Every reason Volary gives for anything: one closed list.
+
+Conditions, Events, log lines, failed marks, termination messages and the CLI all use these words,
+and `docs/reasons.md` is generated from them. A new reason needs a line in `REASONS` (tested).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class Kind(StrEnum):
+    """What is to be done about it, and by whom."""
+
+    PROGRESS = "Progress"  # nothing to do: it tells what happened
+    WAITING = "Waiting"  # expected, has an end by itself or a deadline
+    TRANSIENT = "Transient"  # retried with back-off
+    USER = "User"  # stays until a person changes something
+    VERDICT = "Verdict"  # the revision is bad: rolled back, not tried again until asked
+
+
+class Reason(StrEnum):
+    """CamelCase, as Kubernetes wants the `reason` of a condition."""
+
+    # Life of a revision
+    PREFLIGHT_RUNNING = "PreflightRunning"
+    PREFLIGHT_PASSED = "PreflightPassed"
+    PREFLIGHT_INTERRUPTED = "PreflightInterrupted"
+    PODS_STARTING = "PodsStarting"
+    SERVING = "Serving"
+    CANARY_STARTED = "CanaryStarted"
+    STEP_STARTED = "StepStarted"
+    COLLECTING_EVIDENCE = "CollectingEvidence"
+    PROMOTING = "Promoting"
+    PROMOTED = "Promoted"
+    ROLLING_BACK = "RollingBack"
+    ROLLED_BACK = "RolledBack"
+    PAUSED = "Paused"
+    SUPERSEDED = "Superseded"
+    # Requests of people
+    PROMOTE_REQUESTED = "PromoteRequested"
+    ABORT_REQUESTED = "AbortRequested"
+    RETRY_REQUESTED = "RetryRequested"
+    ROLLBACK_REQUESTED = "RollbackRequested"
+    REQUEST_REFUSED = "RequestRefused"
+    # The specification
+    SPEC_INVALID = "SpecInvalid"
+    RUNTIME_UNSUPPORTED = "RuntimeUnsupported"
+    # Storage and bundle
+    SECRET_NOT_FOUND = "SecretNotFound"
+    CREDENTIALS_REFUSED = "CredentialsRefused"
+    BUCKET_NOT_FOUND = "BucketNotFound"
+    VERSION_NOT_FOUND = "VersionNotFound"
+    FILE_NOT_FOUND = "FileNotFound"
+    STORAGE_UNREACHABLE = "StorageUnreachable"
+    STORAGE_THROTTLED = "StorageThrottled"
+    MANIFEST_INVALID = "ManifestInvalid"
+    MANIFEST_DIGEST_MISMATCH = "ManifestDigestMismatch"
+    NAME_INVALID = "NameInvalid"
+    NAME_CONFLICT = "NameConflict"
+    LIMIT_EXCEEDED = "LimitExceeded"
+    SIZE_MISMATCH = "SizeMismatch"
+    DIGEST_MISMATCH = "DigestMismatch"
+    FORMAT_UNSUPPORTED = "FormatUnsupported"
+    GOLDEN_INVALID = "GoldenInvalid"
+    DISK_FULL = "DiskFull"
+    # Pods
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    UNSCHEDULABLE = "Unschedulable"
+    POD_REFUSED = "PodRefused"
+    OUT_OF_MEMORY = "OutOfMemory"
+    CRASHED = "Crashed"
+    LOAD_FAILED = "LoadFailed"
+    GOLDEN_MISMATCH = "GoldenMismatch"
+    GOLDEN_TIMEOUT = "GoldenTimeout"
+    PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
+    # Evidence
+    ERROR_RATE_TOO_HIGH = "ErrorRateTooHigh"
+    EVIDENCE_INCONCLUSIVE = "EvidenceInconclusive"
+    # The operator itself
+    API_UNAVAILABLE = "ApiUnavailable"
+    INTERNAL_ERROR = "InternalError"
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a reason says and what a person can do about it."""
+
+    kind: Kind
+    text: str
+    remedy: str = ""
+
+
+_FIX_AND_RETRY = "Correct it, then change the spec or run `volary retry NAME`."
+
+REASONS: Mapping[Reason, Meaning] = MappingProxyType(
+    {
+        Reason.PREFLIGHT_RUNNING: Meaning(Kind.WAITING, "The preflight Job is checking the bundle."),
+        Reason.PREFLIGHT_PASSED: Meaning(Kind.PROGRESS, "The bundle's manifest, limits and format are in order."),
+        Reason.PREFLIGHT_INTERRUPTED: Meaning(Kind.TRANSIENT, "The preflight ended before it could answer; it is started again."),
+        Reason.PODS_STARTING: Meaning(Kind.WAITING, "Pods fetch, load and prove the model."),
+        Reason.SERVING: Meaning(Kind.PROGRESS, "The revision the spec asks for serves all traffic."),
+        Reason.CANARY_STARTED: Meaning(Kind.PROGRESS, "The first pods of a new revision are starting."),
+        Reason.STEP_STARTED: Meaning(Kind.PROGRESS, "The canary receives the traffic of its next step."),
+        Reason.COLLECTING_EVIDENCE: Meaning(Kind.WAITING, "The canary is compared with stable."),
+        Reason.PROMOTING: Meaning(Kind.WAITING, "The canary passed; it grows to full capacity before it takes over."),
+        Reason.PROMOTED: Meaning(Kind.PROGRESS, "The canary is stable now."),
+        Reason.ROLLING_BACK: Meaning(Kind.WAITING, "Traffic returns to an earlier revision."),
+        Reason.ROLLED_BACK: Meaning(
+            Kind.VERDICT,
+            "The wanted revision failed; the last good one serves.",
+            "Push a corrected version and change the spec, or run `volary retry NAME`.",
+        ),
+        Reason.PAUSED: Meaning(Kind.WAITING, "The rollout waits for a person.", "`volary promote NAME` or `volary abort NAME`."),
+        Reason.SUPERSEDED: Meaning(Kind.PROGRESS, "A newer spec replaced this canary before it was done."),
+        Reason.PROMOTE_REQUESTED: Meaning(Kind.PROGRESS, "A person promoted the canary."),
+        Reason.ABORT_REQUESTED: Meaning(Kind.VERDICT, "A person aborted the canary.", "`volary retry NAME` tries it again."),
+        Reason.RETRY_REQUESTED: Meaning(Kind.PROGRESS, "A person asked to try a failed revision again."),
+        Reason.ROLLBACK_REQUESTED: Meaning(
+            Kind.VERDICT, "A person returned to an earlier revision.", "Change the spec, or run `volary retry NAME`."
+        ),
+        Reason.REQUEST_REFUSED: Meaning(Kind.USER, "A request could not be carried out.", "The message says why."),
+        Reason.SPEC_INVALID: Meaning(Kind.USER, "The spec cannot be understood.", "The message names the field."),
+        Reason.RUNTIME_UNSUPPORTED: Meaning(Kind.USER, "No such runtime.", "Use one of those the message lists."),
+        Reason.SECRET_NOT_FOUND: Meaning(
+            Kind.WAITING,
+            "The Secret or one of its keys does not exist in the namespace.",
+            "Create it with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; pods start by themselves then.",
+        ),
+        Reason.CREDENTIALS_REFUSED: Meaning(Kind.USER, "The storage refused the credentials.", _FIX_AND_RETRY),
+        Reason.BUCKET_NOT_FOUND: Meaning(Kind.USER, "The bucket does not exist.", _FIX_AND_RETRY),
+        Reason.VERSION_NOT_FOUND: Meaning(Kind.USER, "No such version was pushed.", "`volary push` it, or correct spec.model.version."),
+        Reason.FILE_NOT_FOUND: Meaning(Kind.USER, "A file of the bundle is not in the storage.", "Push the bundle again."),
+        Reason.STORAGE_UNREACHABLE: Meaning(
+            Kind.TRANSIENT, "The storage cannot be reached.", "Check spec.model.storage.endpoint and the network."
+        ),
+        Reason.STORAGE_THROTTLED: Meaning(Kind.TRANSIENT, "The storage asks to slow down or answers with errors."),
+        Reason.MANIFEST_INVALID: Meaning(Kind.USER, "The manifest is not one.", "Pack and push the bundle again."),
+        Reason.MANIFEST_DIGEST_MISMATCH: Meaning(
+            Kind.USER, "The version is not the one spec.model.digest pins.", "Somebody replaced it: find out before you go on."
+        ),
+        Reason.NAME_INVALID: Meaning(Kind.USER, "A file name in the manifest is not allowed.", "Pack the bundle again."),
+        Reason.NAME_CONFLICT: Meaning(
+            Kind.USER,
+            "Two things would have one name: two files of a manifest, or a version and one pushed before.",
+            "The message says which.",
+        ),
+        Reason.LIMIT_EXCEEDED: Meaning(Kind.USER, "The bundle is larger than a limit allows.", "The message names the limit."),
+        Reason.SIZE_MISMATCH: Meaning(Kind.USER, "A file has not the size of the manifest.", "Push the bundle again."),
+        Reason.DIGEST_MISMATCH: Meaning(Kind.USER, "A file is not, byte for byte, what was packed.", "Push the bundle again."),
+        Reason.FORMAT_UNSUPPORTED: Meaning(
+            Kind.USER, "The runtime cannot serve this format.", "Choose another spec.runtime.name or convert the model."
+        ),
+        Reason.GOLDEN_INVALID: Meaning(Kind.USER, "The golden samples cannot be used.", "Pack the bundle again."),
+        Reason.DISK_FULL: Meaning(Kind.VERDICT, "The pod's disk is too small for the bundle.", "Raise spec.runtime.resources."),
+        Reason.IMAGE_PULL_FAILED: Meaning(
+            Kind.WAITING, "An image cannot be pulled; given up at the progress deadline.", "Correct spec.runtime.image."
+        ),
+        Reason.UNSCHEDULABLE: Meaning(Kind.WAITING, "No node has room for the pod.", "Lower the requests or add nodes."),
+        Reason.POD_REFUSED: Meaning(Kind.WAITING, "The API server refuses the pod.", "The message is the API server's."),
+        Reason.OUT_OF_MEMORY: Meaning(
+            Kind.VERDICT, "The model needs more memory than its limit.", "Raise spec.runtime.resources.limits.memory."
+        ),
+        Reason.CRASHED: Meaning(Kind.VERDICT, "The server ends again and again.", "Look at `kubectl logs` of the pod."),
+        Reason.LOAD_FAILED: Meaning(Kind.VERDICT, "The server cannot load the model.", "The message is the server's."),
+        Reason.GOLDEN_MISMATCH: Meaning(Kind.VERDICT, "The served model answers its golden samples differently than when it was packed."),
+        Reason.GOLDEN_TIMEOUT: Meaning(Kind.VERDICT, "The served model does not answer its golden samples in time."),
+        Reason.PROGRESS_DEADLINE_EXCEEDED: Meaning(
+            Kind.VERDICT, "The pods were not ready in time.", "The message names what the pods waited for."
+        ),
+        Reason.ERROR_RATE_TOO_HIGH: Meaning(Kind.VERDICT, "The canary fails more requests than stable; chance is excluded."),
+        Reason.EVIDENCE_INCONCLUSIVE: Meaning(
+            Kind.WAITING, "There were too few requests to tell.", "Wait, send traffic, or `volary promote NAME`."
+        ),
+        Reason.API_UNAVAILABLE: Meaning(Kind.TRANSIENT, "The Kubernetes API refuses or does not answer."),
+        Reason.INTERNAL_ERROR: Meaning(Kind.TRANSIENT, "A fault in Volary.", "Please report it with the operator's log."),
+    }
+)

@@ -1,0 +1,151 @@
+"""Carries out a plan's actions, in their order, and stops at the first that fails.
+
+Every prefix of a plan is safe, so stopping leaves nothing half done; the next look sees how far it
+came. An object that is there already is written only if this ModelDeployment controls it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from volary.adapters.cluster import CONTROLLER_REVISIONS, DEPLOYMENTS, JOBS, MODEL_DEPLOYMENTS, SERVICES, Body, Cluster, Kind, kind_of
+from volary.common.errors import Refused, Transient, VolaryError
+from volary.common.names import MANAGED_BY_LABEL
+from volary.common.reasons import Reason
+from volary.controller.observe import Id, Look, controlled_by
+from volary.planning import resources
+from volary.planning.model import (
+    Action,
+    DeletePreflight,
+    DeleteRevision,
+    DeleteWorkload,
+    EnsureWorkload,
+    MarkRevision,
+    RecordRevision,
+    Revision,
+    Route,
+    StartPreflight,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executed:
+    """How far a plan was carried out."""
+
+    done: tuple[Action, ...]
+    failure: VolaryError | None = None
+
+
+async def carry_out(cluster: Cluster, look: Look, actions: Iterable[Action]) -> Executed:
+    """Does the actions. Trouble with the API server is a value here: the status tells of it."""
+    hands = _Hands(cluster, look)
+    done: list[Action] = []
+    for action in actions:
+        try:
+            await hands.do(action)
+        except VolaryError as error:
+            return Executed(done=tuple(done), failure=error)
+        done.append(action)
+    return Executed(done=tuple(done))
+
+
+def repairs(look: Look, actions: Iterable[Action]) -> tuple[Action, ...]:
+    """A revision's own Service that somebody deleted comes back: plans look at Deployments and at the model's Service."""
+    planned = {action.revision.id for action in actions if isinstance(action, EnsureWorkload)}
+    planned |= {action.revision for action in actions if isinstance(action, DeleteWorkload)}
+    name = look.desired.name
+    return tuple(
+        EnsureWorkload(revision=revision, replicas=workload.replicas)
+        for workload in look.observed.workloads
+        for revision in look.observed.revisions
+        if revision.id == workload.revision
+        and revision.id not in planned
+        and (SERVICES, resources.revision_name(name, revision.id)) not in look.uids
+    )
+
+
+class _Hands:
+    """One plan under way: knows the objects that were seen and what it changed since."""
+
+    def __init__(self, cluster: Cluster, look: Look) -> None:
+        self._cluster = cluster
+        self._desired = look.desired
+        self._uids = dict(look.uids)
+        self._revisions = {revision.id: revision for revision in look.observed.revisions}
+
+    async def do(self, action: Action) -> None:
+        """One action: one or two requests."""
+        desired = self._desired
+        match action:
+            case StartPreflight(request=request):
+                await self._apply(resources.preflight_job(desired, request))
+            case DeletePreflight(request=request):
+                await self._delete(JOBS, resources.preflight_name(desired.name, request))
+            case RecordRevision(revision=revision):
+                await self._record(revision)
+            case MarkRevision(revision=name, promoted=promoted, failed=failed):
+                await self._record(replace(self._known(name), promoted=promoted, failed=failed))
+            case DeleteRevision(revision=name):
+                await self._delete(CONTROLLER_REVISIONS, resources.revision_name(desired.name, name))
+            case EnsureWorkload(revision=revision, replicas=replicas):
+                await self._apply(resources.deployment(desired, revision, replicas))
+                await self._apply(resources.revision_service(desired, revision))
+            case DeleteWorkload(revision=name):
+                await self._delete(DEPLOYMENTS, resources.revision_name(desired.name, name))
+                await self._delete(SERVICES, resources.revision_name(desired.name, name))
+            case Route(to=to):
+                await self._apply(resources.service(desired, to))
+            case _:
+                assert_never(action)
+
+    async def _record(self, revision: Revision) -> None:
+        await self._apply(resources.controller_revision(self._desired, revision))
+        self._revisions[revision.id] = revision
+
+    def _known(self, name: str) -> Revision:
+        revision = self._revisions.get(name)
+        if revision is None:
+            raise Transient(Reason.INTERNAL_ERROR, f"the plan marks revision {name}, which is not recorded")
+        return revision
+
+    async def _apply(self, body: Body) -> None:
+        """The uid keeps the write off an object that took the place of the one that was seen."""
+        key = _id(body)
+        if key not in self._uids:
+            await self._claim(body)
+        known = self._uids.get(key)
+        wanted = {**body, "metadata": {**body["metadata"], "uid": known}} if known else body
+        written = await self._cluster.apply(wanted)
+        self._uids[key] = written["metadata"]["uid"]
+
+    async def _claim(self, body: Body) -> None:
+        """Not seen among ours: free to create, or somebody else's, which stays as it is."""
+        kind, metadata = kind_of(body), body["metadata"]
+        present = await self._cluster.get(kind, metadata["namespace"], metadata["name"])
+        if present is None:
+            return
+        if controlled_by(present, self._desired.uid):  # lost its label; applying puts it back
+            self._uids[_id(body)] = present["metadata"]["uid"]
+            return
+        labels = present["metadata"].get("labels") or {}
+        if labels.get(MANAGED_BY_LABEL) == "volary" and not await self._owner_lives(present):
+            raise Transient(Reason.API_UNAVAILABLE, f"{kind.name} {metadata['name']} of a deleted ModelDeployment is being removed")
+        text = f"{kind.name} {metadata['name']} exists and is not Volary's; rename it or the ModelDeployment"
+        raise Refused(Reason.SPEC_INVALID, text)
+
+    async def _owner_lives(self, present: Body) -> bool:
+        """Whether another ModelDeployment controls the object."""
+        for owner in present["metadata"].get("ownerReferences") or ():
+            body = await self._cluster.get(MODEL_DEPLOYMENTS, self._desired.namespace, owner["name"])
+            if body is not None and body["metadata"]["uid"] == owner["uid"]:
+                return True
+        return False
+
+    async def _delete(self, kind: Kind, name: str) -> None:
+        uid = self._uids.pop((kind, name), None)
+        if uid is not None:  # else it is gone already, or was never ours
+            await self._cluster.delete(kind, self._desired.namespace, name, uid)
+
+
+def _id(body: Body) -> Id:
+    return kind_of(body), body["metadata"]["name"]

@@ -1,0 +1,84 @@
+"""observe -> plan -> execute -> status -> events: one turn of one ModelDeployment.
+
+The status is written whatever became of the actions, and Events come after it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from volary.adapters.cluster import Cluster, NotFound
+from volary.common.errors import VolaryError
+from volary.common.reasons import Reason
+from volary.controller import execute, status
+from volary.controller.events import Events
+from volary.controller.observe import Gone, Look, Observer, Unreadable
+from volary.controller.queue import Key
+from volary.planning.model import Desired, Fact, Level, Plan
+from volary.planning.plan import plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """What came of one turn."""
+
+    gone: bool = False
+    facts: tuple[Fact, ...] = ()
+    failure: VolaryError | None = None  # come back after a back-off
+    wake_at: datetime | None = None
+    generation: int | None = None
+
+
+class Reconciler:
+    """Takes turns."""
+
+    def __init__(self, cluster: Cluster, observer: Observer, events: Events, clock: Callable[[], datetime]) -> None:
+        self._cluster = cluster
+        self._observer = observer
+        self._events = events
+        self._clock = clock
+
+    async def turn(self, key: Key) -> Turn:
+        """One turn. Raises Transient where not even the status can be read or written."""
+        now = self._clock()
+        match await self._observer.look(*key, now):
+            case Gone():
+                return Turn(gone=True)
+            case Unreadable() as found:
+                written = await status.refuse(self._cluster, found, now)
+                facts = (Fact(reason=found.reason, message=found.message, level=Level.WARNING),) if written else ()
+                await self._events.post(found, facts)
+                return Turn(facts=facts, generation=found.generation)
+            case Look() as look:
+                return await self._advance(look, plan(look.desired, look.observed, now), now)
+
+    async def fault(self, key: Key, error: Exception) -> Turn:
+        """A turn broke on a fault of ours: the status says so, as far as it can be written. Never raises."""
+        failure = VolaryError(Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error}")
+        try:
+            desired = await self._observer.desired(*key)
+            if desired is not None:
+                await status.write(self._cluster, desired, status.with_trouble(desired, desired.status, failure, self._clock()))
+        except VolaryError as trouble:
+            return Turn(failure=trouble)
+        return Turn(failure=failure)
+
+    async def _advance(self, look: Look, wanted: Plan, now: datetime) -> Turn:
+        desired = look.desired
+        actions = (*wanted.actions, *execute.repairs(look, wanted.actions))
+        executed = await execute.carry_out(self._cluster, look, actions)
+        facts, after = wanted.facts, wanted.status
+        if executed.failure is not None:
+            facts = (*facts, *_trouble(desired, executed.failure))
+            after = status.with_trouble(desired, after, executed.failure, now)
+        try:
+            await status.write(self._cluster, desired, after)
+        except NotFound:
+            return Turn(gone=True)  # deleted while we were at it
+        await self._events.post(desired, facts)
+        return Turn(facts=facts, failure=executed.failure, wake_at=wanted.wake_at, generation=desired.generation)
+
+
+def _trouble(desired: Desired, failure: VolaryError) -> tuple[Fact, ...]:
+    """News only while the status does not tell of it."""
+    return () if status.told(desired, failure) else (Fact(reason=failure.reason, message=failure.message, level=Level.WARNING),)

@@ -1,0 +1,1 @@
+"""Decides: `plan(desired, observed, now) -> Plan`. Pure: no I/O, clock, randomness or logging."""

@@ -1,0 +1,283 @@
+"""The nouns of planning: what is wanted, what is seen, what is to be done.
+
+`controller.observe` fills `Desired` and `Observed`, `plan.plan` makes a `Plan` of them,
+`controller.execute` carries its actions out in order. Everything is frozen.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+
+from volary.api.v1alpha1 import Model, ModelDeploymentSpec, ModelDeploymentStatus, Runtime
+from volary.common.outcome import Outcome
+from volary.common.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Images:
+    """The images a revision runs on. Kept with the revision, so that an upgrade of the operator restarts no pod."""
+
+    agent: str
+    server: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a revision is not tried again. Lives on its ControllerRevision, outside the status."""
+
+    reason: Reason
+    message: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """One ControllerRevision: all that is needed to start its pods, at any later time."""
+
+    id: str
+    request: str  # id of the preflight request it came from
+    ordinal: int  # 1, 2, 3 ... in the order of creation
+    digest: str  # sha256:... of the bundle
+    version: str
+    format: str
+    size: int  # bytes of the bundle
+    model: Model
+    model_name: str
+    runtime: Runtime
+    images: Images
+    created_at: datetime
+    promoted: int = 0  # ordinal of its last promotion; 0 = never
+    failed: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desired:
+    """The ModelDeployment as its user wrote it, and what the operator remembers of it."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    model_name: str
+    spec: ModelDeploymentSpec
+    images: Images  # for new revisions: the spec's image or the operator's default
+    request: str | None = None  # value of the request annotation
+    status: ModelDeploymentStatus = field(default_factory=ModelDeploymentStatus)
+
+
+# ---- what is seen -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Why a pod or a Job does not get on."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoPreflight:
+    """No Job for the spec's request."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreflightRunning:
+    """The Job has not ended; `problem` if its pod cannot start (Secret missing, image...)."""
+
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreflightEnded:
+    """The Job has ended; the reason's kind tells passed, refused and transient apart."""
+
+    outcome: Outcome
+    at: datetime
+
+
+Preflight = NoPreflight | PreflightRunning | PreflightEnded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pod:
+    """One model pod."""
+
+    name: str
+    uid: str
+    revision: str
+    ip: str | None = None
+    ready: bool = False
+    terminating: bool = False
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """One Deployment and its pods."""
+
+    revision: str
+    replicas: int  # spec.replicas as it is now
+    pods: tuple[Pod, ...] = ()
+    problem: Problem | None = None  # of the Deployment itself, such as ReplicaFailure
+
+    @property
+    def ready(self) -> int:
+        """Pods that serve: ready and not on their way out."""
+        return sum(pod.ready and not pod.terminating for pod in self.pods)
+
+
+@dataclass(frozen=True, slots=True)
+class NoService:
+    """The Service does not exist yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Only:
+    """The Service selects the pods of one revision."""
+
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """The Service selects every ready pod of the model."""
+
+
+Traffic = NoService | Only | Shared
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """Counters of one pod since its server started."""
+
+    uid: str
+    revision: str
+    requests: int
+    errors: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One look at the counters of all pods that answered."""
+
+    at: datetime
+    counts: tuple[Count, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """The cluster as it is, read once per reconcile."""
+
+    preflight: Preflight = NoPreflight()
+    stale_preflights: tuple[str, ...] = ()  # requests of other preflight Jobs that exist
+    revisions: tuple[Revision, ...] = ()
+    workloads: tuple[Workload, ...] = ()
+    strangers: tuple[Pod, ...] = ()  # live pods of the model without a workload (their Deployment was deleted)
+    traffic: Traffic = NoService()
+    sample: Sample | None = None
+
+    def workload(self, revision: str) -> Workload | None:
+        """The Deployment of a revision."""
+        return next((w for w in self.workloads if w.revision == revision), None)
+
+    def ready(self, revision: str) -> int:
+        """Serving pods of a revision."""
+        workload = self.workload(revision)
+        return workload.ready if workload else 0
+
+    def mark(self, revision: Revision) -> "Observed":
+        """The same world with one revision replaced: how a plan sees its own earlier decisions."""
+        others = tuple(r for r in self.revisions if r.id != revision.id)
+        return replace(self, revisions=(*others, revision))
+
+
+# ---- what is to be done -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartPreflight:
+    """Create the Job that checks the spec's bundle."""
+
+    request: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeletePreflight:
+    """Delete a Job that is of no more use."""
+
+    request: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordRevision:
+    """Create the ControllerRevision, or give an existing one another request label."""
+
+    revision: Revision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkRevision:
+    """Write the promoted and failed marks of a ControllerRevision (`failed=None` clears it)."""
+
+    revision: str
+    promoted: int
+    failed: Failure | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteRevision:
+    """Forget a revision that is beyond the history."""
+
+    revision: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnsureWorkload:
+    """Create or scale the Deployment (and the Service) of one revision."""
+
+    revision: Revision
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteWorkload:
+    """Delete the Deployment (and the Service) of one revision."""
+
+    revision: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Point the model's Service somewhere."""
+
+    to: Only | Shared
+
+
+Action = StartPreflight | DeletePreflight | RecordRevision | MarkRevision | DeleteRevision | EnsureWorkload | DeleteWorkload | Route
+
+
+class Level(StrEnum):
+    """Type of a Kubernetes Event."""
+
+    NORMAL = "Normal"
+    WARNING = "Warning"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """Something that was decided, for people: becomes an Event and a log line."""
+
+    reason: Reason
+    message: str
+    level: Level = Level.NORMAL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that follows from what was seen. Actions are ordered so that every prefix of them is safe."""
+
+    actions: tuple[Action, ...]
+    status: ModelDeploymentStatus
+    facts: tuple[Fact, ...] = ()
+    wake_at: datetime | None = None  # ask again then, even if nothing happens

@@ -1,0 +1,153 @@
+"""`plan(desired, observed, now)`: what follows from what is seen. The one place where the order of the stages stands.
+
+1. requests    what a person asked for becomes marks on revisions
+2. resolution  the spec becomes a revision, by a preflight if it is not known
+3. roles       stable and candidate, read off the marks
+4. rollout     the candidate goes at most one stage further, is promoted or given up: marks again
+5. traffic     pods and Service for those roles, in an order in which every prefix is safe
+6. history     revisions beyond it are forgotten
+7. report      the status
+
+A verdict is written as a mark on its ControllerRevision before anything follows from it, so a
+crash at any point repeats at most what is idempotent, and a wiped status forgets no failure.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from volary.api.v1alpha1 import RolloutStatus
+from volary.common.reasons import Reason
+from volary.planning import identity, report, requests, resolution, rollout, traffic
+from volary.planning.model import (
+    Action,
+    DeleteRevision,
+    Desired,
+    Fact,
+    Level,
+    MarkRevision,
+    NoPreflight,
+    Observed,
+    Only,
+    Plan,
+    Revision,
+    Traffic,
+)
+from volary.planning.roles import Roles, assign
+from volary.planning.rollout import Course
+
+
+def plan(desired: Desired, observed: Observed, now: datetime) -> Plan:
+    """All actions, the status and the next time to look. Equal input gives an equal plan."""
+    request = identity.request_id(desired.spec.model, desired.model_name, desired.spec.runtime)
+    asked = requests.answer(desired, observed, request, now)
+    remembered = desired.status.rollout
+    desired = _approve(desired, asked.approved, now)
+    resolved = resolution.resolve(desired, _without_preflight(asked), request, now)
+    verdict = _judge(desired, resolved.observed, request, now)
+    moves, after = traffic.steer(desired, verdict.observed, verdict.roles, verdict.course)
+    forgotten = _forget(desired, verdict.observed, verdict.roles, after)
+    situation = report.Situation(
+        desired=desired,
+        observed=verdict.observed,
+        roles=verdict.roles,
+        resolution=resolved,
+        course=verdict.course,
+        traffic=after,
+        request=asked.record,
+        now=now,
+    )
+    refused = resolution.refusal(desired, resolved.refused) if resolved.refused else None
+    return Plan(
+        actions=(*asked.actions, *resolved.actions, *verdict.actions, *moves, *forgotten),
+        status=report.status(situation),
+        facts=(*asked.facts, *_superseded(desired, remembered, verdict), *resolved.facts, *((refused,) if refused else ()), *verdict.facts),
+        wake_at=_wake_at(resolved, verdict.course),
+    )
+
+
+def _approve(desired: Desired, revision: str | None, now: datetime) -> Desired:
+    """A promotion that was asked for is part of the canary's memory, even if there is none of it yet."""
+    if revision is None:
+        return desired
+    memory = desired.status.rollout
+    if memory is None or memory.revision != revision:
+        memory = RolloutStatus(revision=revision, generation=desired.generation, started_at=now, waiting_since=now)
+    approved = memory.model_copy(update={"approved": True})
+    return replace(desired, status=desired.status.model_copy(update={"rollout": approved}))
+
+
+def _without_preflight(asked: requests.Answer) -> Observed:
+    """After a retry of a refused bundle its Job is on its way out: nothing is concluded from it."""
+    if asked.retried and asked.actions and not any(isinstance(a, MarkRevision) for a in asked.actions):
+        return replace(asked.observed, preflight=NoPreflight())
+    return asked.observed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Verdict:
+    """The roles after the candidate was looked at."""
+
+    observed: Observed
+    roles: Roles
+    course: Course | None = None
+    actions: tuple[Action, ...] = ()
+    facts: tuple[Fact, ...] = ()
+
+
+def _judge(desired: Desired, observed: Observed, request: str, now: datetime) -> _Verdict:
+    roles = assign(observed, request)
+    candidate = roles.candidate
+    if candidate is None:
+        return _Verdict(observed=observed, roles=roles)
+    course = rollout.advance(desired, observed, candidate, roles.stable, now)
+    began = _began(desired, candidate, roles)
+    if course.failed is not None:
+        text = f"version {candidate.version} is given up: {course.failed.message}"
+        fact = Fact(reason=course.failed.reason, message=text, level=Level.WARNING)
+        return _mark(observed, replace(candidate, failed=course.failed), request, (*began, *course.facts, fact))
+    if course.promote:
+        top = max(r.promoted for r in observed.revisions)
+        fact = Fact(reason=Reason.PROMOTED, message=f"version {candidate.version} is stable now")
+        return _mark(observed, replace(candidate, promoted=top + 1), request, (*began, *course.facts, fact))
+    return _Verdict(observed=observed, roles=roles, course=course, facts=(*began, *course.facts))
+
+
+def _began(desired: Desired, candidate: Revision, roles: Roles) -> tuple[Fact, ...]:
+    memory = desired.status.rollout
+    if memory is not None and memory.revision == candidate.id:
+        return ()
+    if roles.stable is None:
+        return (Fact(reason=Reason.PODS_STARTING, message=f"starting version {candidate.version}, the first to serve"),)
+    text = f"starting version {candidate.version} ({candidate.id}) beside version {roles.stable.version}"
+    return (Fact(reason=Reason.CANARY_STARTED, message=text),)
+
+
+def _superseded(desired: Desired, memory: RolloutStatus | None, verdict: _Verdict) -> tuple[Fact, ...]:
+    """Tells of a canary that is remembered and is none any more, though it neither failed nor was promoted."""
+    roles = verdict.roles
+    left = None if memory is None else next((r for r in verdict.observed.revisions if r.id == memory.revision), None)
+    if left is None or left.failed is not None or left in (roles.stable, roles.candidate):
+        return ()
+    text = f"version {left.version} ({left.id}) is a canary no more: the spec asks for version {desired.spec.model.version}"
+    return (Fact(reason=Reason.SUPERSEDED, message=text),)
+
+
+def _mark(observed: Observed, revision: Revision, request: str, facts: tuple[Fact, ...]) -> _Verdict:
+    after = observed.mark(revision)
+    mark = MarkRevision(revision=revision.id, promoted=revision.promoted, failed=revision.failed)
+    return _Verdict(observed=after, roles=assign(after, request), actions=(mark,), facts=facts)
+
+
+def _forget(desired: Desired, observed: Observed, roles: Roles, traffic: Traffic) -> tuple[Action, ...]:
+    """Beyond `spec.history` revisions that nobody uses, the oldest go."""
+    used = {r.id for r in (roles.wanted, roles.stable, roles.candidate) if r is not None}
+    used |= {w.revision for w in observed.workloads} | {pod.revision for pod in observed.strangers}
+    if isinstance(traffic, Only):
+        used.add(traffic.revision)
+    idle = sorted((r for r in observed.revisions if r.id not in used), key=lambda r: r.ordinal, reverse=True)
+    return tuple(DeleteRevision(revision=r.id) for r in idle[desired.spec.history :])
+
+
+def _wake_at(resolved: resolution.Resolution, course: Course | None) -> datetime | None:
+    times = (resolved.wake_at, course.wake_at if course else None)
+    return min((time for time in times if time is not None), default=None)

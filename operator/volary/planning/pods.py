@@ -1,0 +1,184 @@
+"""What runs in a pod: the preflight's, and the model's with its agent and server.
+
+A model pod is a function of its revision and of nothing else, so no edit of a spec restarts the
+pods of a revision that serves.
+"""
+
+from volary.api.v1alpha1 import Resources, Storage
+from volary.common.names import (
+    AGENT_CONTAINER,
+    AGENT_PORT,
+    COMPONENT_LABEL,
+    MANAGED_BY_LABEL,
+    MODEL_LABEL,
+    MODELS_PATH,
+    PREFLIGHT_CONTAINER,
+    REQUEST_LABEL,
+    REVISION_LABEL,
+    SECRET_KEYS,
+    SERVER_CONTAINER,
+)
+from volary.planning.model import Desired, Revision
+from volary.runtimes import registry
+from volary.runtimes.runtime import Body, Served
+
+SERVER = "server"  # values of COMPONENT_LABEL
+PREFLIGHT = "preflight"
+
+_NOBODY = 65532
+_GRACE_SECONDS = 45  # the server's drain delay and the longest answer fit in
+_FETCH_SECONDS = 86_400  # the progress deadline decides how long a bundle may take, not the kubelet
+_OPTIONAL_KEYS = {"AWS_SESSION_TOKEN"}
+
+
+def model_template(name: str, revision: Revision) -> Body:
+    """Pod template of the model pods of `revision` of the ModelDeployment `name`."""
+    labels = {MODEL_LABEL: name, REVISION_LABEL: revision.id, MANAGED_BY_LABEL: "volary", COMPONENT_LABEL: SERVER}
+    return {
+        "metadata": {"labels": labels},
+        "spec": _pod(revision.model.storage)
+        | {
+            "terminationGracePeriodSeconds": _GRACE_SECONDS,
+            "initContainers": [_agent(revision)],
+            "containers": [_server(revision)],
+            "volumes": [{"name": "models", "emptyDir": {}}, _tmp_volume()],
+        },
+    }
+
+
+def preflight_template(desired: Desired, request: str) -> Body:
+    """Pod template of the preflight of the spec. It has no revision label, so no Service ever selects it."""
+    labels = {MODEL_LABEL: desired.name, REQUEST_LABEL: request, MANAGED_BY_LABEL: "volary", COMPONENT_LABEL: PREFLIGHT}
+    return {
+        "metadata": {"labels": labels},
+        "spec": _pod(desired.spec.model.storage)
+        | {"restartPolicy": "Never", "containers": [_preflight(desired)], "volumes": [_tmp_volume()]},
+    }
+
+
+# ---- containers -------------------------------------------------------------------------------
+
+
+def _preflight(desired: Desired) -> Body:
+    model = desired.spec.model
+    pin = ("--digest", model.digest) if model.digest else ()
+    return {
+        "name": PREFLIGHT_CONTAINER,
+        "image": desired.images.agent,
+        "imagePullPolicy": "IfNotPresent",
+        "args": [
+            "preflight",
+            *("--uri", model.uri, "--version", model.version, *pin),
+            *("--model", desired.model_name, "--runtime", desired.spec.runtime.name.value),
+        ],
+        "env": _environment(model.storage),
+        "resources": _agent_resources(),
+        "terminationMessagePolicy": "File",
+        "securityContext": _confined(),
+        "volumeMounts": [_tmp_mount()],
+    }
+
+
+def _agent(revision: Revision) -> Body:
+    """A native sidecar: the server starts when `/startup` answers, and ends before the agent does."""
+    runtime = registry.find(revision.runtime.name)
+    return {
+        "name": AGENT_CONTAINER,
+        "image": revision.images.agent,
+        "imagePullPolicy": "IfNotPresent",
+        "restartPolicy": "Always",
+        "args": [
+            "agent",
+            *("--uri", revision.model.uri, "--version", revision.version, "--digest", revision.digest),
+            *("--model", revision.model_name, "--directory", MODELS_PATH, "--runtime", revision.runtime.name.value),
+            *("--server", runtime.server_url, "--listen", f"0.0.0.0:{AGENT_PORT}"),
+        ],
+        "env": _environment(revision.model.storage),
+        "ports": [{"name": "agent", "containerPort": AGENT_PORT, "protocol": "TCP"}],
+        "startupProbe": _asks_agent("/startup") | {"failureThreshold": _FETCH_SECONDS},
+        "readinessProbe": _asks_agent("/ready") | {"failureThreshold": 3},
+        "resources": _agent_resources(),
+        "terminationMessagePolicy": "File",
+        "securityContext": _confined(),
+        "volumeMounts": [{"name": "models", "mountPath": MODELS_PATH}, _tmp_mount()],
+    }
+
+
+def _asks_agent(path: str) -> Body:
+    return {"httpGet": {"path": path, "port": AGENT_PORT}, "periodSeconds": 1, "timeoutSeconds": 5}
+
+
+def _server(revision: Revision) -> Body:
+    """Holds no credential, so the end of its log may become its termination message."""
+    served = Served(model_name=revision.model_name, version=revision.version, revision=revision.id)
+    return registry.find(revision.runtime.name).server(served) | {
+        "name": SERVER_CONTAINER,
+        "image": revision.images.server,
+        "imagePullPolicy": "IfNotPresent",
+        "resources": _resources(revision.runtime.resources),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": _confined(),
+        "volumeMounts": [{"name": "models", "mountPath": MODELS_PATH, "readOnly": True}, _tmp_mount()],
+    }
+
+
+def _resources(resources: Resources) -> Body:
+    return {key: dict(value) for key, value in (("requests", resources.requests), ("limits", resources.limits)) if value}
+
+
+def _environment(storage: Storage) -> list[Body]:
+    """Credentials under fixed keys of the Secret, so that no other content of any Secret can be had this way."""
+    keys = SECRET_KEYS if storage.secret_name else ()
+    env: list[Body] = [
+        {"name": key, "valueFrom": {"secretKeyRef": {"name": storage.secret_name, "key": key} | _optional(key)}} for key in keys
+    ]
+    if storage.endpoint:
+        env.append({"name": "AWS_ENDPOINT_URL_S3", "value": storage.endpoint})
+    region = storage.region or ("us-east-1" if storage.endpoint else None)  # S3-compatible servers want any; AWS' own identity brings one
+    if region:
+        env.append({"name": "AWS_REGION", "value": region})
+    return env
+
+
+def _optional(key: str) -> Body:
+    return {"optional": True} if key in _OPTIONAL_KEYS else {}
+
+
+# ---- what all pods share ----------------------------------------------------------------------
+
+
+def _pod(storage: Storage) -> Body:
+    """Admitted under the `restricted` pod security standard; knows nothing of the Kubernetes API."""
+    identity = {"serviceAccountName": storage.service_account_name} if storage.service_account_name else {}
+    return identity | {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": _NOBODY,
+            "runAsGroup": _NOBODY,
+            "fsGroup": _NOBODY,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    }
+
+
+def _confined() -> Body:
+    return {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def _agent_resources() -> Body:
+    """It streams: what it holds does not grow with the bundle."""
+    return {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}}
+
+
+def _tmp_volume() -> Body:
+    return {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}
+
+
+def _tmp_mount() -> Body:
+    return {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108 -- a volume of the pod's own

@@ -1,0 +1,211 @@
+"""The status that follows from a plan: phase, message, conditions, revisions in use, history."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from volary.api.v1alpha1 import (
+    Condition,
+    HistoryEntry,
+    ModelDeploymentStatus,
+    Phase,
+    RequestStatus,
+    RevisionStatus,
+)
+from volary.common.reasons import Reason
+from volary.planning.model import Desired, Observed, Only, Problem, Revision, Shared, Traffic
+from volary.planning.resolution import Resolution
+from volary.planning.roles import Roles
+from volary.planning.rollout import Course
+from volary.planning.weights import reached
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """All that was decided, for the report."""
+
+    desired: Desired
+    observed: Observed
+    roles: Roles
+    resolution: Resolution
+    course: Course | None
+    traffic: Traffic
+    request: RequestStatus | None
+    now: datetime
+
+
+def status(situation: Situation) -> ModelDeploymentStatus:
+    """The whole status. Nothing of the old one is kept but the memory that `course` carries."""
+    phase, problem = _phase(situation)
+    roles, course = situation.roles, situation.course
+    stable = _in_use(situation, roles.stable, situation.desired.spec.replicas) if roles.stable else None
+    canary = _in_use(situation, roles.candidate, course.replicas) if roles.candidate and course else None
+    return ModelDeploymentStatus(
+        observed_generation=situation.desired.generation,
+        phase=phase,
+        message=problem.message,
+        stable=stable,
+        canary=canary,
+        rollout=course.memory if course else None,
+        history=_history(situation),
+        request=situation.request,
+        ready=f"{stable.ready if stable else 0}/{situation.desired.spec.replicas}",
+        conditions=_conditions(situation, phase, problem),
+    )
+
+
+def _phase(situation: Situation) -> tuple[Phase, Problem]:
+    """One word and its reason. The order is the order of importance to a person."""
+    resolution, course = situation.resolution, situation.course
+    if resolution.refused is not None:
+        return Phase.REFUSED, _while_serving(situation, resolution.refused)
+    if resolution.waiting is not None:
+        return Phase.CHECKING, resolution.waiting
+    if course is not None and situation.roles.candidate is not None:
+        return _candidate_phase(situation, course)
+    return _settled_phase(situation)
+
+
+def _candidate_phase(situation: Situation, course: Course) -> tuple[Phase, Problem]:
+    steps = len(situation.desired.spec.rollout.steps)
+    if course.paused:
+        return Phase.PAUSED, course.hold
+    if course.memory.step < 0:
+        return Phase.STARTING, course.hold
+    return (Phase.PROMOTING if course.memory.step >= steps else Phase.CANARY), course.hold
+
+
+def _settled_phase(situation: Situation) -> tuple[Phase, Problem]:
+    """No candidate: the wanted revision is stable, or it failed."""
+    wanted, stable, traffic = situation.roles.wanted, situation.roles.stable, situation.traffic
+    if wanted is not None and wanted.failed is not None:
+        problem = Problem(reason=wanted.failed.reason, message=f"version {wanted.version}: {wanted.failed.message}")
+        if stable is None:
+            return Phase.FAILED, problem
+        there = traffic == Only(stable.id) and situation.observed.ready(stable.id) > 0
+        return (Phase.ROLLED_BACK if there else Phase.ROLLING_BACK), _while_serving(situation, problem)
+    if stable is None:
+        return Phase.PENDING, Problem(reason=Reason.PODS_STARTING, message="nothing serves yet")
+    ready, replicas = situation.observed.ready(stable.id), situation.desired.spec.replicas
+    if traffic == Only(stable.id) and ready >= replicas:
+        return Phase.SERVING, Problem(reason=Reason.SERVING, message=f"version {stable.version} serves all traffic")
+    workload = situation.observed.workload(stable.id)
+    trouble = next((p.problem for p in workload.pods if p.problem), None) if workload else None
+    text = f"version {stable.version}: {ready} of {replicas} pods are ready"
+    return Phase.STARTING, trouble or Problem(reason=Reason.PODS_STARTING, message=text)
+
+
+def _while_serving(situation: Situation, problem: Problem) -> Problem:
+    serving = situation.traffic.revision if isinstance(situation.traffic, Only) else None
+    revision = next((r for r in situation.observed.revisions if r.id == serving), None)
+    if revision is None or situation.observed.ready(revision.id) == 0:
+        return problem
+    return Problem(reason=problem.reason, message=f"{problem.message} (version {revision.version} serves)")
+
+
+# ---- revisions --------------------------------------------------------------------------------
+
+
+def _in_use(situation: Situation, revision: Revision, replicas: int) -> RevisionStatus:
+    observed = situation.observed
+    return RevisionStatus(
+        revision=revision.id,
+        version=revision.version,
+        digest=revision.digest,
+        replicas=replicas,
+        ready=observed.ready(revision.id),
+        weight=_weight(situation, revision),
+        weight_reached=_reached(situation, revision),
+    )
+
+
+def _canary_weight(situation: Situation) -> int:
+    course = situation.course
+    if course is None or not course.shares:
+        return 0
+    steps = situation.desired.spec.rollout.steps
+    return steps[course.memory.step].weight if course.memory.step < len(steps) else 100
+
+
+def _weight(situation: Situation, revision: Revision) -> int:
+    """What the spec wants of this revision at this moment."""
+    roles = situation.roles
+    canary = _canary_weight(situation) if roles.candidate is not None else 0
+    if roles.candidate is not None and revision.id == roles.candidate.id:
+        return 100 if roles.stable is None else canary
+    return 100 - canary
+
+
+def _reached(situation: Situation, revision: Revision) -> int:
+    """What the Service does: the share of this revision among the ready pods it selects."""
+    observed = situation.observed
+    match situation.traffic:
+        case Only(revision=serving):
+            return 100 if serving == revision.id and observed.ready(serving) > 0 else 0
+        case Shared():
+            others = sum(w.ready for w in observed.workloads if w.revision != revision.id)
+            return reached(observed.ready(revision.id), others)
+        case _:
+            return 0
+
+
+def _history(situation: Situation) -> tuple[HistoryEntry, ...]:
+    newest = sorted(situation.observed.revisions, key=lambda r: r.ordinal, reverse=True)
+    return tuple(
+        HistoryEntry(
+            revision=r.id,
+            version=r.version,
+            digest=r.digest,
+            created_at=r.created_at,
+            promoted=r.promoted > 0,
+            failed=r.failed.reason if r.failed else None,
+            message=r.failed.message[:512] if r.failed else None,
+        )
+        for r in newest
+    )
+
+
+# ---- conditions -------------------------------------------------------------------------------
+
+_WORKING = frozenset({Phase.PENDING, Phase.CHECKING, Phase.STARTING, Phase.CANARY, Phase.PROMOTING, Phase.ROLLING_BACK})
+_STALLED = frozenset({Phase.REFUSED, Phase.ROLLED_BACK, Phase.FAILED})
+_NEEDS_A_PERSON = frozenset({Reason.SECRET_NOT_FOUND})  # mended without a change of the spec, but not by waiting
+
+
+def _conditions(situation: Situation, phase: Phase, problem: Problem) -> tuple[Condition, ...]:
+    stalled = phase in _STALLED or problem.reason in _NEEDS_A_PERSON
+    serving = _serving(situation)
+    available = Problem(
+        reason=Reason.SERVING if serving else Reason.PODS_STARTING,
+        message=f"{serving} ready pods take traffic" if serving else "no ready pod takes traffic",
+    )
+    return (
+        _condition(situation, "Ready", phase is Phase.SERVING, problem),
+        _condition(situation, "Reconciling", phase in _WORKING, problem),
+        _condition(situation, "Stalled", stalled, problem),
+        _condition(situation, "Available", serving > 0, available),
+    )
+
+
+def _serving(situation: Situation) -> int:
+    observed = situation.observed
+    match situation.traffic:
+        case Only(revision=revision):
+            return observed.ready(revision)
+        case Shared():
+            return sum(w.ready for w in observed.workloads)
+        case _:
+            return 0
+
+
+def _condition(situation: Situation, kind: str, holds: bool, problem: Problem) -> Condition:  # noqa: FBT001 -- a truth value is what a condition is
+    value = "True" if holds else "False"
+    before = next((c for c in situation.desired.status.conditions if c.type == kind), None)
+    since = before.last_transition_time if before is not None and before.status == value else situation.now
+    return Condition(
+        type=kind,
+        status=value,
+        reason=problem.reason,
+        message=problem.message,
+        last_transition_time=since,
+        observed_generation=situation.desired.generation,
+    )

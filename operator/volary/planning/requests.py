@@ -1,0 +1,153 @@
+"""What a person asks for by the annotation `serving.volary.dev/request: ACTION[:REVISION][@NONCE]`.
+
+Acted on once: the value is recorded in `status.request` and the same value is never acted on
+again. The CLI always names the revision, so that even a request that is seen twice (a status that
+was wiped) cannot hit another canary than the one that was meant.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from volary.api.v1alpha1 import RequestStatus
+from volary.common.reasons import Reason
+from volary.planning.model import Action, DeletePreflight, Desired, Fact, Failure, Level, MarkRevision, Observed, PreflightEnded, Revision
+from volary.planning.roles import Roles, assign
+
+
+class Verb(StrEnum):
+    """What can be asked for."""
+
+    PROMOTE = "promote"
+    ABORT = "abort"
+    RETRY = "retry"
+    ROLLBACK = "rollback"
+
+
+_GRAMMAR = re.compile(r"^(?P<verb>[a-z]+)(?::(?P<revision>[A-Za-z0-9][A-Za-z0-9._-]*))?(?:@(?P<nonce>\S+))?$")
+_USAGE = f"write {' | '.join(Verb)}, then optionally :REVISION and @ANYTHING, such as rollback:1a2b3c4d5e@1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What becomes of a request."""
+
+    observed: Observed  # with the marks that were decided
+    actions: tuple[Action, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    record: RequestStatus | None = None
+    approved: str | None = None  # revision a person promotes
+    retried: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    message: str
+
+
+def answer(desired: Desired, observed: Observed, request: str, now: datetime) -> Answer:
+    """Carries out a request that was not seen before; `request` is the id of the spec's preflight."""
+    value = desired.request
+    before = desired.status.request
+    if not value or (before is not None and before.value == value):
+        return Answer(observed=observed, record=before)
+    result = _decide(observed, request, value, now)
+    if isinstance(result, _Refusal):
+        record = RequestStatus(value=value, outcome="Refused", message=result.message, at=now)
+        fact = Fact(reason=Reason.REQUEST_REFUSED, message=f"{value}: {result.message}", level=Level.WARNING)
+        return Answer(observed=observed, record=record, facts=(fact,))
+    return replace(result, record=RequestStatus(value=value, outcome="Done", at=now))
+
+
+def _decide(observed: Observed, request: str, value: str, now: datetime) -> Answer | _Refusal:
+    match = _GRAMMAR.match(value)
+    if match is None or match["verb"] not in set(Verb):
+        return _Refusal(f"not understood; {_USAGE}")
+    roles, named = assign(observed, request), match["revision"]
+    match Verb(match["verb"]):
+        case Verb.PROMOTE:
+            return _promote(observed, roles, named)
+        case Verb.ABORT:
+            return _abort(observed, roles, named, now)
+        case Verb.RETRY:
+            return _retry(observed, roles, request)
+        case Verb.ROLLBACK:
+            return _rollback(observed, roles, named, now)
+
+
+def _meant(candidate: Revision | None, named: str | None) -> Revision | _Refusal:
+    if candidate is None:
+        return _Refusal("no canary is under way")
+    if named not in {None, candidate.id, candidate.version}:
+        return _Refusal(f"the canary is {candidate.id} (version {candidate.version}), not {named}")
+    return candidate
+
+
+def _promote(observed: Observed, roles: Roles, named: str | None) -> Answer | _Refusal:
+    candidate = _meant(roles.candidate, named)
+    if isinstance(candidate, _Refusal):
+        return candidate
+    fact = Fact(reason=Reason.PROMOTE_REQUESTED, message=f"version {candidate.version} is promoted without further evidence, as asked")
+    return Answer(observed=observed, approved=candidate.id, facts=(fact,))
+
+
+def _abort(observed: Observed, roles: Roles, named: str | None, now: datetime) -> Answer | _Refusal:
+    candidate = _meant(roles.candidate, named)
+    if isinstance(candidate, _Refusal):
+        return candidate
+    failure = Failure(reason=Reason.ABORT_REQUESTED, message="aborted by request", at=now)
+    return _marked(
+        observed, replace(candidate, failed=failure), Reason.ABORT_REQUESTED, f"version {candidate.version} is aborted, as asked"
+    )
+
+
+def _retry(observed: Observed, roles: Roles, request: str) -> Answer | _Refusal:
+    wanted = roles.wanted
+    if wanted is not None and wanted.failed is not None:
+        text = f"version {wanted.version} is tried again, as asked"
+        return replace(_marked(observed, replace(wanted, failed=None), Reason.RETRY_REQUESTED, text), retried=True)
+    if wanted is None and isinstance(observed.preflight, PreflightEnded):
+        fact = Fact(reason=Reason.RETRY_REQUESTED, message="the bundle is checked again, as asked")
+        return Answer(observed=observed, actions=(DeletePreflight(request=request),), facts=(fact,), retried=True)
+    return _Refusal("nothing has failed: there is nothing to try again")
+
+
+def _rollback(observed: Observed, roles: Roles, named: str | None, now: datetime) -> Answer | _Refusal:
+    target = _target(observed, roles, named)
+    if isinstance(target, _Refusal):
+        return target
+    top = max(r.promoted for r in observed.revisions)
+    back = _marked(
+        observed,
+        replace(target, promoted=top + 1, failed=None),
+        Reason.ROLLBACK_REQUESTED,
+        f"traffic returns to version {target.version} ({target.id}), as asked",
+    )
+    wanted = roles.wanted
+    if wanted is None or wanted.id == target.id or wanted.failed is not None:
+        return back
+    failure = Failure(reason=Reason.ROLLBACK_REQUESTED, message=f"rolled back to version {target.version} by request", at=now)
+    gone = _marked(back.observed, replace(wanted, failed=failure), Reason.ROLLBACK_REQUESTED, "")
+    return replace(gone, actions=(*back.actions, *gone.actions), facts=back.facts)
+
+
+def _target(observed: Observed, roles: Roles, named: str | None) -> Revision | _Refusal:
+    """The revision to return to: the one that is named, else the one promoted before stable."""
+    others = [r for r in observed.revisions if r.promoted and (roles.stable is None or r.id != roles.stable.id)]
+    if named is None:
+        good = [r for r in others if r.failed is None]
+        return max(good, key=lambda r: r.promoted) if good else _Refusal("no earlier revision is kept")
+    if roles.stable is not None and named in {roles.stable.id, roles.stable.version}:
+        return _Refusal(f"{named} is the stable revision already")
+    found = [r for r in others if named in {r.id, r.version}]
+    if found:
+        return max(found, key=lambda r: r.promoted)
+    kept = ", ".join(f"{r.id} (version {r.version})" for r in others) or "none"
+    return _Refusal(f"{named} is not a kept revision that was promoted once; kept: {kept}")
+
+
+def _marked(observed: Observed, revision: Revision, reason: Reason, text: str) -> Answer:
+    mark = MarkRevision(revision=revision.id, promoted=revision.promoted, failed=revision.failed)
+    facts = (Fact(reason=reason, message=text),) if text else ()
+    return Answer(observed=observed.mark(revision), actions=(mark,), facts=facts)

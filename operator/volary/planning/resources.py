@@ -1,0 +1,263 @@
+"""The Kubernetes objects of a ModelDeployment, as whole bodies for server-side apply, and back.
+
+Applying a whole body is idempotent and removes what an earlier body had and this one has not, so
+clearing a mark needs no call of its own. No status and no defaults of the API server are in here.
+
+    ModelDeployment NAME
+    +-- Service            NAME                   traffic of the clients
+    +-- Job                NAME-preflight-REQUEST
+    +-- ControllerRevision NAME-REVISION          history, marks
+    +-- Deployment         NAME-REVISION
+    +-- Service            NAME-REVISION          one revision, for people and for gateways
+
+NAME is at most 40 characters and a DNS-1035 label (a rule of the CRD), so every name below it
+fits in a label of 63.
+"""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
+
+from volary.api.v1alpha1 import Model, Runtime
+from volary.common.names import (
+    API_VERSION,
+    COMPONENT_LABEL,
+    FAILED_ANNOTATION,
+    KIND,
+    MANAGED_BY_LABEL,
+    MODEL_LABEL,
+    PROMOTED_ANNOTATION,
+    REQUEST_LABEL,
+    REVISION_LABEL,
+    SERVER_PORT,
+    SERVICE_PORT,
+)
+from volary.common.reasons import Reason
+from volary.planning import pods
+from volary.planning.model import Desired, Failure, Images, NoService, Only, Revision, Shared, Traffic
+from volary.runtimes.runtime import Body
+
+_PREFLIGHT_SECONDS = 900  # for the image, the Secret and the storage to turn up
+_ROLLOUT_SECONDS = 600  # Kubernetes' default; Volary keeps its own deadline, and a change here would be a change of every Deployment
+
+
+# ---- names ------------------------------------------------------------------------------------
+
+
+def preflight_name(name: str, request: str) -> str:
+    """Name of the preflight Job of a request."""
+    return f"{name}-preflight-{request}"
+
+
+def revision_name(name: str, revision: str) -> str:
+    """Name of the ControllerRevision, the Deployment and the Service of a revision."""
+    return f"{name}-{revision}"
+
+
+# ---- bodies -----------------------------------------------------------------------------------
+
+
+def preflight_job(desired: Desired, request: str) -> Body:
+    """The Job that checks the spec's bundle; one try, its outcome is in the termination message of its pod."""
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": _metadata(desired, preflight_name(desired.name, request), {REQUEST_LABEL: request}),
+        "spec": {
+            "backoffLimit": 0,
+            "activeDeadlineSeconds": _PREFLIGHT_SECONDS,
+            "template": pods.preflight_template(desired, request),
+        },
+    }
+
+
+def controller_revision(desired: Desired, revision: Revision) -> Body:
+    """The record of a revision with its marks. `.data` never changes, the marks and the request do."""
+    metadata = _metadata(
+        desired,
+        revision_name(desired.name, revision.id),
+        {REVISION_LABEL: revision.id, REQUEST_LABEL: revision.request},
+    )
+    annotations = _marks(revision)
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "ControllerRevision",
+        "metadata": metadata | ({"annotations": annotations} if annotations else {}),
+        "revision": revision.ordinal,
+        "data": _Record.of(revision).model_dump(mode="json", by_alias=True, exclude_defaults=True),
+    }
+
+
+def deployment(desired: Desired, revision: Revision, replicas: int) -> Body:
+    """The pods of a revision. All but `replicas` follows from the revision."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": _metadata(desired, revision_name(desired.name, revision.id), {REVISION_LABEL: revision.id}),
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {MODEL_LABEL: desired.name, REVISION_LABEL: revision.id}},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+            "revisionHistoryLimit": 0,
+            "progressDeadlineSeconds": _ROLLOUT_SECONDS,
+            "template": pods.model_template(desired.name, revision),
+        },
+    }
+
+
+def service(desired: Desired, to: Only | Shared) -> Body:
+    """Where clients send their requests."""
+    return _service(desired, desired.name, {}, _selector(desired.name, to))
+
+
+def revision_service(desired: Desired, revision: Revision) -> Body:
+    """One revision alone, whatever share of the traffic it has."""
+    name = revision_name(desired.name, revision.id)
+    return _service(desired, name, {REVISION_LABEL: revision.id}, _selector(desired.name, Only(revision.id)))
+
+
+def _service(desired: Desired, name: str, labels: dict[str, str], selector: dict[str, str]) -> Body:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": _metadata(desired, name, labels),
+        "spec": {
+            "selector": selector,
+            "ports": [{"name": "http", "port": SERVICE_PORT, "targetPort": SERVER_PORT, "protocol": "TCP"}],
+        },
+    }
+
+
+def _selector(name: str, to: Only | Shared) -> dict[str, str]:
+    """A preflight's pod has the model label too and is ready while it runs: the component keeps it out."""
+    match to:
+        case Only(revision):
+            return {MODEL_LABEL: name, REVISION_LABEL: revision}
+        case Shared():
+            return {MODEL_LABEL: name, COMPONENT_LABEL: pods.SERVER}
+
+
+def _metadata(desired: Desired, name: str, labels: dict[str, str]) -> Body:
+    """Labels of the ModelDeployment are not copied: Argo CD would take our objects for its own."""
+    return {
+        "name": name,
+        "namespace": desired.namespace,
+        "labels": {MODEL_LABEL: desired.name, MANAGED_BY_LABEL: "volary"} | labels,
+        "ownerReferences": [
+            {
+                "apiVersion": API_VERSION,
+                "kind": KIND,
+                "name": desired.name,
+                "uid": desired.uid,
+                "controller": True,
+                "blockOwnerDeletion": False,
+            }
+        ],
+    }
+
+
+# ---- and back ---------------------------------------------------------------------------------
+
+
+def traffic_from(body: Body | None) -> Traffic:
+    """Whom the Service of the model selects; None: there is none."""
+    if body is None:
+        return NoService()
+    revision = (body.get("spec", {}).get("selector") or {}).get(REVISION_LABEL)
+    return Only(revision) if revision else Shared()
+
+
+def revision_from(body: Body) -> Revision:
+    """The revision a ControllerRevision records. Raises ValueError where it is none of ours."""
+    metadata = body.get("metadata", {})
+    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    record = _Record.model_validate(body.get("data"))
+    if REVISION_LABEL not in labels:
+        raise ValueError(f"the ControllerRevision {metadata.get('name')!r} has no label {REVISION_LABEL}")
+    return Revision(
+        id=labels[REVISION_LABEL],
+        request=labels.get(REQUEST_LABEL, ""),
+        ordinal=int(body.get("revision", 0)),
+        digest=record.digest,
+        version=record.version,
+        format=record.format,
+        size=record.size,
+        model=record.model,
+        model_name=record.model_name,
+        runtime=record.runtime,
+        images=Images(agent=record.images.agent, server=record.images.server),
+        created_at=record.created_at,
+        promoted=int(annotations.get(PROMOTED_ANNOTATION, "0")),
+        failed=_failure(annotations.get(FAILED_ANNOTATION), record.created_at),
+    )
+
+
+class _Part(BaseModel):
+    """Later operators may record more; what they record is kept by the API server and ignored here."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True)
+
+
+class _Images(_Part):
+    agent: str
+    server: str
+
+
+class _Record(_Part):
+    """`.data` of a ControllerRevision."""
+
+    digest: str
+    version: str
+    format: str
+    size: int
+    model: Model
+    model_name: str
+    runtime: Runtime
+    images: _Images
+    created_at: datetime
+
+    @classmethod
+    def of(cls, revision: Revision) -> "_Record":
+        return cls(
+            digest=revision.digest,
+            version=revision.version,
+            format=revision.format,
+            size=revision.size,
+            model=revision.model,
+            model_name=revision.model_name,
+            runtime=revision.runtime,
+            images=_Images(agent=revision.images.agent, server=revision.images.server),
+            created_at=revision.created_at,
+        )
+
+
+class _Mark(_Part):
+    """The failed annotation."""
+
+    reason: Reason
+    message: str
+    at: datetime
+
+
+def _marks(revision: Revision) -> dict[str, str]:
+    marks: dict[str, str] = {}
+    if revision.promoted:
+        marks[PROMOTED_ANNOTATION] = str(revision.promoted)
+    if revision.failed:
+        mark = _Mark(reason=revision.failed.reason, message=revision.failed.message, at=revision.failed.at)
+        marks[FAILED_ANNOTATION] = json.dumps(mark.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+    return marks
+
+
+def _failure(text: Any, created_at: datetime) -> Failure | None:
+    """A mark that cannot be read, such as one with a newer operator's reason, is a failed mark still."""
+    if text is None:
+        return None
+    try:
+        mark = _Mark.model_validate_json(text)
+    except ValidationError:
+        return Failure(reason=Reason.INTERNAL_ERROR, message=f"unreadable mark: {text}", at=created_at)
+    return Failure(reason=mark.reason, message=mark.message, at=mark.at)

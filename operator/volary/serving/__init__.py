@@ -1,0 +1,1 @@
+"""The ONNX Runtime server: Open Inference Protocol over HTTP. Imports bundle and common only."""

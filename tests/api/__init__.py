@@ -1,0 +1,1 @@
+"""Models and API server side by side."""

@@ -1,0 +1,186 @@
+"""Documents, good and bad: each bad one with words its refusal must hold, which say what to do."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, Final
+
+from volary.common import names
+
+ABSENT: Final = object()
+SHA = "sha256:" + "0123456789abcdef" * 4
+STEPS = "spec.rollout.steps"
+ANALYSIS = "spec.rollout.analysis"
+STORAGE = "spec.model.storage"
+LIMITS = "spec.runtime.resources.limits"
+
+
+@dataclass(frozen=True)
+class Case:
+    """The smallest good document with these fields set; `says` is empty where it is still good."""
+
+    id: str
+    fields: dict[str, Any]
+    says: str = ""
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The document."""
+        return document(self.fields)
+
+
+def document(fields: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The smallest good document with fields set by their dotted path, or removed (ABSENT)."""
+    body: dict[str, Any] = {
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
+        "metadata": {"name": "fraud", "namespace": "default"},
+        "spec": {"model": {"uri": "s3://models/fraud", "version": "1.4.0"}, "runtime": {"name": "onnxruntime"}},
+    }
+    for path, value in (fields or {}).items():
+        *parents, last = path.split(".")
+        place = body
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        if value is ABSENT:
+            place.pop(last, None)
+        else:
+            place[last] = deepcopy(value)
+    return body
+
+
+def weights(*values: object) -> list[dict[str, object]]:
+    """Steps of these weights."""
+    return [{"weight": value} for value in values]
+
+
+GOOD = (
+    Case("minimal", {}),
+    Case("tensorflow", {"spec.runtime.name": "tensorflow-serving"}),
+    Case("uri-bucket-only", {"spec.model.uri": "s3://models"}),
+    Case("uri-deep-with-slash", {"spec.model.uri": "s3://my.models-1/a/B_c/d-e.f/"}),
+    Case("version-one-letter", {"spec.model.version": "7"}),
+    Case("version-words", {"spec.model.version": "2026.11.03-rc_1"}),
+    Case("digest", {"spec.model.digest": SHA}),
+    Case("model-name", {"spec.model.name": "1-fraud"}),
+    Case("storage-empty", {STORAGE: {}}),
+    Case("storage-secret", {f"{STORAGE}.secretName": "models.s3", f"{STORAGE}.region": "eu-central-1"}),
+    Case("storage-identity", {f"{STORAGE}.serviceAccountName": "reader"}),
+    Case("endpoint-http-port", {f"{STORAGE}.endpoint": "http://minio.storage:9000"}),
+    Case("endpoint-https-slash", {f"{STORAGE}.endpoint": "https://s3.example/"}),
+    Case("image-digest", {"spec.runtime.image": f"registry.example:5000/team/server@{SHA}"}),
+    Case("resources", {LIMITS: {"memory": "1Gi", "cpu": "1.5", "nvidia.com/gpu": "1"}, "spec.runtime.resources.requests": {"cpu": "250m"}}),
+    Case("quantity-number", {LIMITS: {"cpu": 2, "nvidia.com/gpu": 1}}),
+    Case("resources-empty", {"spec.runtime.resources": {"limits": {}, "requests": {}}}),
+    Case("replicas-most", {"spec.replicas": 1000}),
+    Case("no-steps", {STEPS: []}),
+    Case("one-step-of-all", {STEPS: weights(100)}),
+    Case("twenty-steps", {STEPS: weights(*range(5, 101, 5))}),
+    Case("step-at-once", {STEPS: [{"weight": 1, "duration": "0s"}]}),
+    Case("step-long", {STEPS: [{"weight": 1, "duration": "1h30m15s"}]}),
+    Case("interval-least", {f"{ANALYSIS}.interval": "1s"}),
+    Case("deadline-least", {"spec.rollout.progressDeadline": "5s"}),
+    Case("deadline-hours", {"spec.rollout.progressDeadline": "2h"}),
+    Case("tolerance-zero", {f"{ANALYSIS}.errors.tolerance": "0%"}),
+    Case("tolerance-fraction", {f"{ANALYSIS}.errors.tolerance": "0.0625%"}),
+    Case("rates-in-order", {f"{ANALYSIS}.errors": {"tolerance": "9.5%", "maxRate": "10%"}}),
+    Case("rates-equal", {f"{ANALYSIS}.errors": {"tolerance": "2%", "maxRate": "2.0%"}}),
+    *(Case(f"inconclusive-{word}", {f"{ANALYSIS}.onInconclusive": word}) for word in ("Extend", "Pause", "Promote", "Rollback")),
+    Case("min-requests", {f"{ANALYSIS}.minRequests": 1_000_000_000}),
+    Case("paused", {"spec.rollout.paused": True}),
+    Case("history-most", {"spec.history": 50}),
+    Case("null-is-absent", {"spec.replicas": None, f"{STORAGE}.endpoint": None, "spec.rollout": None, "spec.model.digest": None}),
+    Case("null-quantity", {LIMITS: {"cpu": None, "memory": "1Gi"}}),
+    Case("name-longest", {"metadata.name": "n" * 40}),
+    Case("labels-and-annotations", {"metadata.labels": {"a": "b"}, "metadata.annotations": {"serving.volary.dev/request": "promote"}}),
+)
+
+BAD = (
+    Case("no-model", {"spec.model": ABSENT}, "spec.model: Required value"),
+    Case("no-uri", {"spec.model.uri": ABSENT}, "spec.model.uri: Required value"),
+    Case("no-version", {"spec.model.version": ABSENT}, "spec.model.version: Required value"),
+    Case("version-null", {"spec.model.version": None}, "spec.model.version: Required value"),
+    Case("no-runtime", {"spec.runtime": ABSENT}, "spec.runtime: Required value"),
+    Case("no-runtime-name", {"spec.runtime": {}}, "spec.runtime.name: Required value"),
+    Case("unknown-field", {"spec.replica": 3}, 'unknown field "spec.replica"'),
+    Case("unknown-field-deep", {f"{ANALYSIS}.error": {}}, 'unknown field "spec.rollout.analysis.error"'),
+    Case("namespace-in-storage", {f"{STORAGE}.namespace": "other"}, 'unknown field "spec.model.storage.namespace"'),
+    Case("unknown-field-in-step", {STEPS: [{"weight": 5, "pause": {}}]}, 'unknown field "spec.rollout.steps[0].pause"'),
+    Case("unknown-top", {"specs": {}}, 'unknown field "specs"'),
+    Case("uri-https", {"spec.model.uri": "https://models/fraud"}, "write s3://BUCKET/PREFIX"),
+    Case("uri-empty", {"spec.model.uri": ""}, "write s3://BUCKET/PREFIX"),
+    Case("uri-upper-case-bucket", {"spec.model.uri": "s3://Models/fraud"}, "write s3://BUCKET/PREFIX"),
+    Case("uri-double-slash", {"spec.model.uri": "s3://models//fraud"}, "write s3://BUCKET/PREFIX"),
+    Case("uri-space", {"spec.model.uri": "s3://models/fr aud"}, "write s3://BUCKET/PREFIX"),
+    Case("uri-newline", {"spec.model.uri": "s3://models/fraud\n"}, "write s3://BUCKET/PREFIX"),
+    Case("uri-number", {"spec.model.uri": 3}, "must be of type string"),
+    Case("uri-long", {"spec.model.uri": "s3://models/" + "a" * 1100}, "may not be more than 1024"),
+    Case("version-number", {"spec.model.version": 1.4}, "spec.model.version in body must be of type string"),
+    Case("version-slash", {"spec.model.version": "a/b"}, "write a version as pushed"),
+    Case("version-dots", {"spec.model.version": ".."}, "write a version as pushed"),
+    Case("version-empty", {"spec.model.version": ""}, "write a version as pushed"),
+    Case("version-long", {"spec.model.version": "1" * 65}, "may not be more than 64"),
+    Case("digest-bare", {"spec.model.digest": SHA[7:]}, "write the digest that `volary push` printed"),
+    Case("digest-upper-case", {"spec.model.digest": SHA.upper()}, "write the digest that `volary push` printed"),
+    Case("model-name-upper-case", {"spec.model.name": "Fraud"}, "lower-case letters"),
+    Case("secret-of-another-namespace", {f"{STORAGE}.secretName": "other/keys"}, "object in the same namespace"),
+    Case("identity-of-another-namespace", {f"{STORAGE}.serviceAccountName": "other:reader"}, "object in the same namespace"),
+    Case("endpoint-without-scheme", {f"{STORAGE}.endpoint": "minio:9000"}, "write http:// or https://"),
+    Case("endpoint-with-password", {f"{STORAGE}.endpoint": "http://user:pass@minio:9000"}, "no user and no password"),
+    Case("endpoint-with-path", {f"{STORAGE}.endpoint": "http://minio:9000/bucket"}, "no path"),
+    Case("endpoint-newline", {f"{STORAGE}.endpoint": "http://minio:9000\n"}, "write http:// or https://"),
+    Case("region-upper-case", {f"{STORAGE}.region": "EU"}, "write a region in lower case"),
+    Case("unknown-runtime", {"spec.runtime.name": "triton"}, 'supported values: "onnxruntime", "tensorflow-serving"'),
+    Case("runtime-upper-case", {"spec.runtime.name": "ONNXRuntime"}, 'supported values: "onnxruntime", "tensorflow-serving"'),
+    Case("image-space", {"spec.runtime.image": "team/server 1.2"}, "write an image reference"),
+    Case("quantity-word", {LIMITS: {"memory": "much"}}, "write a quantity like"),
+    Case("quantity-unit", {LIMITS: {"memory": "1GB"}}, "write a quantity like"),
+    Case("quantity-negative", {LIMITS: {"cpu": -1}}, "write a quantity like"),
+    Case("quantity-float", {LIMITS: {"cpu": 1.5}}, "must be of type integer,string"),
+    Case("quantity-boolean", {LIMITS: {"cpu": True}}, "must be of type integer,string"),
+    Case("replicas-none", {"spec.replicas": 0}, "spec.replicas must be between 1 and 1000; to stop serving, delete"),
+    Case("replicas-negative", {"spec.replicas": -1}, "spec.replicas must be between 1 and 1000"),
+    Case("replicas-too-many", {"spec.replicas": 1001}, "spec.replicas must be between 1 and 1000"),
+    Case("replicas-text", {"spec.replicas": "3"}, "must be of type integer"),
+    Case("replicas-boolean", {"spec.replicas": True}, "must be of type integer"),
+    Case("replicas-with-point", {"spec.replicas": 3.0}, "spec.replicas must be between 1 and 1000"),
+    Case("replicas-half", {"spec.replicas": 1.5}, "must be of type integer"),
+    Case("weight-zero", {STEPS: weights(0)}, "spec.rollout.steps[].weight must be between 1 and 100 percent"),
+    Case("weight-101", {STEPS: weights(101)}, "spec.rollout.steps[].weight must be between 1 and 100 percent"),
+    Case("weight-text", {STEPS: weights("5%")}, "must be of type integer"),
+    Case("weight-missing", {STEPS: [{"duration": "1m"}]}, "spec.rollout.steps[0].weight: Required value"),
+    Case("weights-fall", {STEPS: weights(50, 10)}, "the weights of spec.rollout.steps must increase from step to step"),
+    Case("weights-repeat", {STEPS: weights(10, 10)}, "reorder or remove steps"),
+    Case("steps-too-many", {STEPS: weights(*range(1, 22))}, "must have at most 20 items"),
+    Case("step-null", {STEPS: [None]}, "must be of type object"),
+    Case("steps-not-a-list", {STEPS: "5, 25"}, "must be of type array"),
+    Case("duration-without-unit", {STEPS: [{"weight": 5, "duration": "30"}]}, "write a duration like 30s, 2m or 1h30m"),
+    Case("duration-empty", {STEPS: [{"weight": 5, "duration": ""}]}, "write a duration like 30s, 2m or 1h30m"),
+    Case("interval-empty", {f"{ANALYSIS}.interval": ""}, "write a duration like 30s, 2m or 1h30m"),
+    Case("model-name-empty", {"spec.model.name": ""}, "write a name of lower-case letters"),
+    Case("quantity-empty", {LIMITS: {"cpu": ""}}, "write a quantity like"),
+    Case("duration-word", {STEPS: [{"weight": 5, "duration": "soon"}]}, "write a duration like 30s, 2m or 1h30m"),
+    Case("duration-milliseconds", {STEPS: [{"weight": 5, "duration": "500ms"}]}, "write a duration like 30s, 2m or 1h30m"),
+    Case("duration-negative", {STEPS: [{"weight": 5, "duration": "-5m"}]}, "write a duration like 30s, 2m or 1h30m"),
+    Case("duration-number", {STEPS: [{"weight": 5, "duration": 30}]}, "must be of type string"),
+    Case("duration-wrong-order", {STEPS: [{"weight": 5, "duration": "5s1m"}]}, "write a duration like 30s, 2m or 1h30m"),
+    Case("interval-zero", {f"{ANALYSIS}.interval": "0s"}, "interval must be 1s or longer"),
+    Case("interval-zero-minutes", {f"{ANALYSIS}.interval": "0h0m"}, "interval must be 1s or longer"),
+    Case("interval-malformed", {f"{ANALYSIS}.interval": "often"}, "write a duration like 30s, 2m or 1h30m"),
+    Case("deadline-short", {"spec.rollout.progressDeadline": "4s"}, "progressDeadline must be 5s or longer"),
+    Case("tolerance-number", {f"{ANALYSIS}.errors.tolerance": 1}, "must be of type string"),
+    Case("tolerance-without-sign", {f"{ANALYSIS}.errors.tolerance": "0.01"}, "write a percentage between 0% and 100%"),
+    Case("tolerance-above-all", {f"{ANALYSIS}.errors.tolerance": "101%"}, "write a percentage between 0% and 100%"),
+    Case("rates-crossed", {f"{ANALYSIS}.errors": {"tolerance": "5%", "maxRate": "2%"}}, "raise maxRate or lower tolerance"),
+    Case("rate-below-default", {f"{ANALYSIS}.errors.maxRate": "0.5%"}, "raise maxRate or lower tolerance"),
+    Case("inconclusive-lower-case", {f"{ANALYSIS}.onInconclusive": "extend"}, 'supported values: "Extend", "Pause", "Promote", "Rollback"'),
+    Case("min-requests-negative", {f"{ANALYSIS}.minRequests": -1}, "minRequests must be between 0"),
+    Case("paused-text", {"spec.rollout.paused": "yes"}, "must be of type boolean"),
+    Case("paused-number", {"spec.rollout.paused": 1}, "must be of type boolean"),
+    Case("rollout-list", {"spec.rollout": []}, "must be of type object"),
+    Case("history-none", {"spec.history": 0}, "spec.history must be between 1 and 50 revisions"),
+    Case("name-too-long", {"metadata.name": "n" * 41}, "metadata.name of at most 40"),
+    Case("name-with-dot", {"metadata.name": "fraud.v2"}, "choose a metadata.name"),
+    Case("name-with-digit-first", {"metadata.name": "2fraud"}, "begins with a letter"),
+)

@@ -1,0 +1,1 @@
+"""Volary on a real cluster, from outside: what a user does and sees."""

@@ -1,0 +1,1 @@
+"""Whole rollouts, told as logs."""

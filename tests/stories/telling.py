@@ -1,0 +1,145 @@
+"""A world that writes down what happens in it."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, assert_never
+
+from tests.world.bundles import Bundle
+from tests.world.cluster import START, Cluster
+from tests.world.invariants import Guard
+from tests.world.world import Turn, World, spec
+from volary.api.v1alpha1 import RevisionStatus
+from volary.common.durations import show as show_duration
+from volary.planning.model import (
+    Action,
+    DeletePreflight,
+    DeleteRevision,
+    DeleteWorkload,
+    EnsureWorkload,
+    MarkRevision,
+    NoService,
+    Only,
+    RecordRevision,
+    Route,
+    Shared,
+    StartPreflight,
+    Traffic,
+)
+
+
+@dataclass(slots=True)
+class Story:
+    """Lines like `t+1m7s  Canary  stable 1.0.0 3/3 75 %  canary 2.0.0 1/1 25 %`, with what was decided and done below."""
+
+    world: World
+    lines: list[str] = field(default_factory=list)
+    _last: str = ""
+
+    @classmethod
+    def of(cls, title: str, *, bundles: dict[str, Bundle] | None = None, rate: float = 50, stagger: float = 0, **fields: Any) -> "Story":
+        """`stagger`: seconds that each further pod of a Deployment takes longer; `fields` are those of the spec."""
+        cluster = Cluster(rate=rate, bundles=bundles or {}, stagger=timedelta(seconds=stagger))
+        story = cls(World(spec=spec("1.0.0", **fields), cluster=cluster), lines=[f"# {title}", ""])
+        guard = Guard(story.world)
+        story.world.listeners += [guard.plan_is_sound, story._tell]
+        return story
+
+    def begins_here(self, text: str) -> None:
+        """What came before is another story."""
+        self.lines = [self.lines[0], "", f"{self._clock()}  == {text}"]
+
+    # ---- what happens from outside ------------------------------------------------------------------
+
+    def says(self, text: str) -> None:
+        """A line of the narrator."""
+        self.lines += ["", f"{self._clock()}  == {text}"]
+
+    def deploys(self, version: str) -> None:
+        self.says(f"spec.model.version: {version}")
+        self.world.deploy(version)
+
+    def edits(self, text: str, **fields: Any) -> None:
+        self.says(text)
+        self.world.edit(**fields)
+
+    def asks(self, request: str) -> None:
+        self.says(f"a person asks: {request}")
+        self.world.request = request
+
+    def goes_on(self, **span: float) -> None:
+        """Turn after turn for so long."""
+        self.world.run(timedelta(**span))
+
+    def operator_dies_in_its_next_plan(self, *, after: int) -> None:
+        """It carries out so many actions of the next plan that has that many, and writes no status."""
+        for _ in range(200):
+            turn = self.world.think()
+            if len(turn.plan.actions) > after:
+                self.says(f"the operator is killed after {after} of {len(turn.plan.actions)} actions:")
+                self.lines += [f"{'':10}-> {self._action(action)}" for action in turn.plan.actions[:after]]
+                self.world.act(turn, dies_after=after)
+                return
+            wake = self.world.wake(self.world.turn())
+            assert wake is not None
+            self.world.cluster.advance(wake)
+        raise AssertionError("no such plan came")
+
+    def text(self) -> str:
+        lost = f"lost requests: {round(self.world.cluster.lost)}"
+        return "\n".join([*self.lines, "", f"{self._clock()}  == end; {lost}", ""])
+
+    # ---- what is written ------------------------------------------------------------------------------
+
+    def _clock(self) -> str:
+        return f"{'t+' + show_duration(self.world.cluster.now - START):<8}"
+
+    def _tell(self, turn: Turn) -> None:
+        plan = turn.plan
+        head = f"{plan.status.phase:<12}{self._side('stable', plan.status.stable):<27}{self._side('canary', plan.status.canary):<27}"
+        ready = next(c for c in plan.status.conditions if c.type == "Ready")
+        why = f"{ready.reason}: {plan.status.message}"
+        if not (plan.facts or plan.actions or f"{head}{ready.reason}" != self._last):
+            return
+        self.lines.append(f"{self._clock()}  {head}{why}")
+        self.lines += [f"{'':10}{'!' if fact.level == 'Warning' else '*'} {fact.reason}: {fact.message}" for fact in plan.facts]
+        self.lines += [f"{'':10}-> {self._action(action)}" for action in plan.actions]
+        self._last = f"{head}{ready.reason}"
+
+    def _side(self, role: str, revision: RevisionStatus | None) -> str:
+        if revision is None:
+            return f"{role} -"
+        return f"{role} {revision.version} {revision.ready}/{revision.replicas} {revision.weight_reached} %"
+
+    def _name(self, revision: str) -> str:
+        return self.world.cluster.revisions[revision].version if revision in self.world.cluster.revisions else revision
+
+    def _action(self, action: Action) -> str:
+        match action:
+            case StartPreflight() | DeletePreflight():
+                text = f"{'start' if isinstance(action, StartPreflight) else 'delete'} the preflight"
+            case RecordRevision(revision=revision):
+                text = f"record revision {revision.ordinal}: {revision.version}"
+            case MarkRevision(revision=name, promoted=promoted, failed=failed):
+                text = f"mark {self._name(name)}: promoted {promoted or '-'}, failed {failed.reason if failed else '-'}"
+            case DeleteRevision(revision=name):
+                text = f"forget {self._name(name)}"
+            case EnsureWorkload(revision=revision, replicas=replicas):
+                text = f"{replicas} pods of {revision.version}"
+            case DeleteWorkload(revision=name):
+                text = f"no pods of {self._name(name)}"
+            case Route(to=to):
+                text = f"traffic to {self._traffic(to)}"
+            case _:
+                assert_never(action)
+        return text
+
+    def _traffic(self, to: Traffic) -> str:
+        match to:
+            case Only(revision=name):
+                return f"{self._name(name)} only"
+            case Shared():
+                return "all ready pods"
+            case NoService():
+                return "nobody"
+            case _:
+                assert_never(to)

@@ -1,0 +1,292 @@
+"""Each story is played in the simulated world and compared with `golden/NAME.txt`, which is there to be read."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.stories.telling import Story
+from tests.world import bundles
+from tests.world.bundles import Bundle
+from volary.api.v1alpha1 import Phase
+from volary.common.reasons import Reason
+from volary.planning.model import Problem
+
+GOLDEN = Path(__file__).parent / "golden"
+Play = Callable[[], Story]
+STORIES: dict[str, tuple[Play, Phase]] = {}
+
+
+def ends(phase: Phase) -> Callable[[Play], Play]:
+    def note(play: Play) -> Play:
+        STORIES[play.__name__] = (play, phase)
+        return play
+
+    return note
+
+
+def serving(title: str, versions: dict[str, Bundle] | None = None, **fields: Any) -> Story:
+    """1.0.0 serves since a minute."""
+    told = Story.of(title, bundles=versions, **fields)
+    told.goes_on(minutes=1)
+    told.begins_here(f"version 1.0.0 serves with {told.world.spec.replicas} pods")
+    return told
+
+
+# ---- all goes well ------------------------------------------------------------------------------
+
+
+@ends(Phase.SERVING)
+def first_deploy() -> Story:
+    told = Story.of("The first version: there is nothing to compare it with, so it serves as soon as its pods are ready")
+    told.goes_on(minutes=1)
+    return told
+
+
+@ends(Phase.SERVING)
+def canary_in_steps() -> Story:
+    told = serving("A good version takes over in steps; its pods come one by one", stagger=2)
+    told.deploys("2.0.0")
+    told.goes_on(minutes=5)
+    return told
+
+
+@ends(Phase.SERVING)
+def a_return_to_what_served_before_needs_no_steps() -> Story:
+    told = serving("The spec goes back to a version that was promoted once: it has proved itself")
+    told.deploys("2.0.0")
+    told.goes_on(minutes=5)
+    told.deploys("1.0.0")
+    told.goes_on(minutes=1)
+    return told
+
+
+# ---- refused before any pod -----------------------------------------------------------------------
+
+
+@ends(Phase.SERVING)
+def refused_by_preflight() -> Story:
+    told = serving("A bundle with a flipped byte starts no pod; a corrected version follows", {"2.0.0": bundles.REFUSED})
+    told.deploys("2.0.0")
+    told.goes_on(minutes=10)
+    told.deploys("2.0.1")
+    told.goes_on(minutes=5)
+    return told
+
+
+@ends(Phase.SERVING)
+def preflight_cannot_reach_the_storage() -> Story:
+    told = Story.of("The storage is away for two preflights", bundles={"1.0.0": bundles.FLAKY})
+    told.goes_on(minutes=2)
+    return told
+
+
+@ends(Phase.SERVING)
+def the_secret_comes_late() -> Story:
+    told = Story.of("The Secret is created after the ModelDeployment")
+    told.world.turn()
+    lacking = Problem(reason=Reason.SECRET_NOT_FOUND, message='container preflight: secret "models-s3" not found')
+    for job in told.world.cluster.jobs.values():
+        job.problem = lacking
+    told.goes_on(seconds=30)
+    told.says("the Secret is created")
+    for job in told.world.cluster.jobs.values():
+        job.problem, job.ends = None, told.world.cluster.now + timedelta(seconds=2)
+    told.goes_on(minutes=1)
+    return told
+
+
+# ---- pods that do not get ready -------------------------------------------------------------------
+
+
+@ends(Phase.ROLLED_BACK)
+def golden_mismatch() -> Story:
+    told = serving("The served model answers its golden samples differently than when it was packed", {"2.0.0": bundles.MISMATCH})
+    told.deploys("2.0.0")
+    told.goes_on(minutes=5)
+    return told
+
+
+@ends(Phase.ROLLED_BACK)
+def out_of_memory_on_load() -> Story:
+    told = serving("The model needs more memory than its limit", {"2.0.0": bundles.HUNGRY})
+    told.deploys("2.0.0")
+    told.goes_on(minutes=5)
+    return told
+
+
+@ends(Phase.ROLLED_BACK)
+def an_image_that_cannot_be_pulled() -> Story:
+    told = serving(
+        "An image cannot be pulled: that may mend itself, so it is given up at the progress deadline", {"2.0.0": bundles.NO_IMAGE}
+    )
+    told.deploys("2.0.0")
+    told.goes_on(minutes=15)
+    return told
+
+
+@ends(Phase.SERVING)
+def the_first_version_fails() -> Story:
+    told = Story.of("The first version fails; nothing else can serve until the next one comes", bundles={"1.0.0": bundles.MISMATCH})
+    told.goes_on(minutes=2)
+    told.deploys("1.0.1")
+    told.goes_on(minutes=1)
+    return told
+
+
+# ---- evidence -------------------------------------------------------------------------------------
+
+
+@ends(Phase.ROLLED_BACK)
+def errors_roll_back() -> Story:
+    told = serving("One in five requests of the canary fails", {"2.0.0": bundles.FAILING})
+    told.deploys("2.0.0")
+    told.goes_on(minutes=5)
+    return told
+
+
+@ends(Phase.SERVING)
+def no_traffic() -> Story:
+    told = serving("Nobody sends requests: the step is extended, then it waits for a person", rate=0)
+    told.deploys("2.0.0")
+    told.goes_on(minutes=10)
+    told.asks("promote@1")
+    told.goes_on(minutes=1)
+    return told
+
+
+# ---- people change their minds ----------------------------------------------------------------------
+
+
+@ends(Phase.SERVING)
+def edited_twice_in_the_middle() -> Story:
+    told = serving("Two newer versions while a canary is under way: the last one counts")
+    told.deploys("2.0.0")
+    told.goes_on(seconds=40)
+    told.deploys("3.0.0")
+    told.goes_on(seconds=2)
+    told.deploys("4.0.0")
+    told.goes_on(minutes=5)
+    return told
+
+
+@ends(Phase.SERVING)
+def back_to_stable() -> Story:
+    told = serving("The spec goes back to the version that serves: the canary is over")
+    told.deploys("2.0.0")
+    told.goes_on(seconds=40)
+    told.deploys("1.0.0")
+    told.goes_on(minutes=1)
+    return told
+
+
+@ends(Phase.SERVING)
+def aborted_then_tried_again() -> Story:
+    told = serving("A person aborts a canary, and later tries it again")
+    told.deploys("2.0.0")
+    told.goes_on(seconds=40)
+    told.asks("abort@1")
+    told.goes_on(minutes=1)
+    told.asks("retry@2")
+    told.goes_on(minutes=5)
+    return told
+
+
+@ends(Phase.ROLLED_BACK)
+def rollback_to_an_earlier_version() -> Story:
+    told = serving("A person returns to the version before; its pods come one by one, and until all are there the other serves", stagger=2)
+    told.deploys("2.0.0")
+    told.goes_on(minutes=5)
+    told.asks("rollback:1.0.0@1")
+    told.goes_on(minutes=1)
+    return told
+
+
+@ends(Phase.ROLLED_BACK)
+def rollback_in_the_middle_of_a_canary() -> Story:
+    told = serving("In the middle of a canary a person returns to the version before stable: its pods start first, stable serves meanwhile")
+    told.deploys("2.0.0")
+    told.goes_on(minutes=5)
+    told.deploys("3.0.0")
+    told.goes_on(seconds=40)
+    told.asks("rollback:1.0.0@1")
+    told.goes_on(minutes=1)
+    return told
+
+
+@ends(Phase.SERVING)
+def paused_and_scaled() -> Story:
+    told = serving("Held in the middle, scaled while it waits, then released")
+    rollout = told.world.spec.rollout.model_dump(by_alias=True)
+    told.deploys("2.0.0")
+    told.goes_on(seconds=40)
+    told.edits("spec.rollout.paused: true", rollout=rollout | {"paused": True})
+    told.goes_on(minutes=5)
+    told.edits("spec.replicas: 5", replicas=5)
+    told.goes_on(minutes=1)
+    told.edits("spec.rollout.paused: false", rollout=rollout)
+    told.goes_on(minutes=5)
+    return told
+
+
+# ---- the operator dies --------------------------------------------------------------------------------
+
+
+@ends(Phase.SERVING)
+def operator_killed_in_the_middle() -> Story:
+    told = serving("The operator is killed between two actions, and again, and is away for a while: nothing is lost, nothing is done twice")
+    told.deploys("2.0.0")
+    told.operator_dies_in_its_next_plan(after=0)
+    told.goes_on(seconds=2)
+    told.operator_dies_in_its_next_plan(after=1)
+    told.goes_on(seconds=30)
+    told.says("the operator is away for a minute")
+    told.world.cluster.advance(told.world.cluster.now + timedelta(minutes=1))
+    told.goes_on(minutes=1)
+    told.operator_dies_in_its_next_plan(after=1)
+    told.goes_on(minutes=5)
+    return told
+
+
+@ends(Phase.ROLLED_BACK)
+def status_wiped_after_a_rollback() -> Story:
+    told = serving("The status is wiped after a rollback: the failed version is not tried again", {"2.0.0": bundles.MISMATCH})
+    told.deploys("2.0.0")
+    told.goes_on(minutes=1)
+    told.says("somebody wipes the status")
+    told.world.stored = {}
+    told.goes_on(minutes=10)
+    return told
+
+
+@ends(Phase.SERVING)
+def stable_dies_during_a_canary() -> Story:
+    told = serving("All pods of stable crash during a canary: the canary answers until they are back", replicas=1)
+    told.deploys("2.0.0")
+    told.goes_on(seconds=30)
+    told.says("stable's pod crashes")
+    told.world.cluster.crash(told.world.cluster.of(told.world.revision("1.0.0").id)[0])
+    told.goes_on(minutes=5)
+    return told
+
+
+# ---- played -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_stories_are_told_as_before(name: str, update_golden: bool) -> None:
+    play, phase = STORIES[name]
+    told = play()
+    path = GOLDEN / f"{name}.txt"
+    if update_golden:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(told.text(), encoding="utf-8")
+    assert told.world.status.phase is phase
+    assert told.world.cluster.lost == 0
+    assert told.text() == path.read_text(encoding="utf-8"), "if this change is wanted: pytest tests/stories --update-golden"
+
+
+def test_every_golden_file_is_a_story() -> None:
+    assert {path.stem for path in GOLDEN.glob("*")} == set(STORIES)

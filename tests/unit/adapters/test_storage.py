@@ -1,0 +1,260 @@
+"""One contract, two storages: what the fake does in tests, SeaweedFS does too. And what goes wrong with a real one."""
+
+import gc
+import json
+import secrets
+import socket
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from tests.support import s3
+from tests.unit.packaging import models
+from volary.adapters import storage as storages
+from volary.adapters.storage import S3, InMemory, Storage
+from volary.bundle import layout, limits
+from volary.cli.main import main
+from volary.common.errors import Refused, Transient, VolaryError
+from volary.common.reasons import Reason
+
+CONTENT = secrets.token_bytes(3 * limits.MIB + 17)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3.S3]:
+    with s3.serve(tmp_path_factory.mktemp("seaweedfs")) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("volary.common.logs.configure", lambda *_: None)
+    monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name, value in request.getfixturevalue("server").environment().items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def real(server: s3.S3) -> Iterator[S3]:
+    found = storages.connect(layout.parse(f"s3://{server.bucket()}/team/digits"))
+    yield found
+    found.client.close()
+
+
+@pytest.fixture(params=["fake", "real"])
+def storage(request: pytest.FixtureRequest) -> Storage:
+    if request.param == "fake":
+        return InMemory()
+    found: S3 = request.getfixturevalue("real")
+    return found
+
+
+def failure(storage: Storage, key: str = "versions/1.json") -> VolaryError:
+    """What reading says; the message must not hold what is secret."""
+    with pytest.raises(VolaryError) as caught:
+        storage.read(key, 1000)
+    assert "<" not in caught.value.message
+    assert "Signature=" not in caught.value.message
+    return caught.value
+
+
+@contextmanager
+def leaking() -> Iterator[None]:
+    """http.client keeps the socket of an answer that did not come until it is collected."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        yield
+        gc.collect()
+
+
+def test_what_is_written_is_read(storage: Storage, tmp_path: Path) -> None:
+    moved: list[int] = []
+    (tmp_path / "file").write_bytes(CONTENT)
+    storage.put_file("blobs/x", tmp_path / "file", moved.append)
+    assert sum(moved) == len(CONTENT)
+    assert storage.read("blobs/x", len(CONTENT)) == CONTENT
+    assert storage.size("blobs/x") == len(CONTENT)
+    with storage.stream("blobs/x") as chunks:
+        assert b"".join(chunks) == CONTENT
+
+
+@pytest.mark.parametrize("start", [1, 1000, len(CONTENT) - 1])
+def test_a_stream_begins_where_it_is_asked_to(storage: Storage, tmp_path: Path, start: int) -> None:
+    (tmp_path / "file").write_bytes(CONTENT)
+    storage.put_file("blobs/x", tmp_path / "file", lambda _: None)
+    with storage.stream("blobs/x", start) as chunks:
+        assert b"".join(chunks) == CONTENT[start:]
+
+
+def test_a_stream_may_be_left(storage: Storage, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(CONTENT)
+    storage.put_file("blobs/x", tmp_path / "file", lambda _: None)
+    with storage.stream("blobs/x") as chunks:
+        assert CONTENT.startswith(next(iter(chunks)))
+    assert storage.size("blobs/x") == len(CONTENT)
+
+
+def test_an_empty_object(storage: Storage) -> None:
+    assert storage.put_if_absent("versions/1.json", b"")
+    assert storage.read("versions/1.json", 0) == b""
+    assert storage.size("versions/1.json") == 0
+
+
+def test_a_version_is_written_once(storage: Storage) -> None:
+    assert storage.put_if_absent("versions/1.json", b"one")
+    assert not storage.put_if_absent("versions/1.json", b"two")
+    assert storage.read("versions/1.json", 10) == b"one"
+
+
+def test_a_large_object_is_not_read_whole(storage: Storage) -> None:
+    storage.put_if_absent("versions/1.json", b"1234")
+    assert storage.read("versions/1.json", 4) == b"1234"
+    with pytest.raises(Refused) as caught:
+        storage.read("versions/1.json", 3)
+    assert caught.value.reason is Reason.LIMIT_EXCEEDED
+
+
+def test_what_is_not_there_is_told(storage: Storage) -> None:
+    assert failure(storage).reason is Reason.FILE_NOT_FOUND
+    with pytest.raises(Refused) as caught:
+        storage.size("versions/1.json")
+    assert caught.value.reason is Reason.FILE_NOT_FOUND
+    with pytest.raises(Refused) as caught, storage.stream("versions/1.json") as chunks:
+        b"".join(chunks)
+    assert caught.value.reason is Reason.FILE_NOT_FOUND
+    assert not storages.exists(storage, "versions/1.json", 1)
+
+
+def test_an_object_exists_with_its_size_only(storage: Storage) -> None:
+    storage.put_if_absent("blobs/x", b"1234")
+    assert storages.exists(storage, "blobs/x", 4)
+    assert not storages.exists(storage, "blobs/x", 5)
+
+
+def test_an_error_of_the_reader_is_not_the_storages(storage: Storage) -> None:
+    storage.put_if_absent("blobs/x", b"1234")
+    with pytest.raises(OSError, match="disk"), storage.stream("blobs/x"):
+        raise OSError("disk")
+    with pytest.raises(Refused) as caught, storage.stream("blobs/x"):
+        raise Refused(Reason.SIZE_MISMATCH, "ours")
+    assert caught.value.message == "ours"
+
+
+# ---- only a real one --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def connected() -> Iterator[list[S3]]:
+    made: list[S3] = []
+    yield made
+    for each in made:
+        each.client.close()
+
+
+def connect(connected: list[S3], uri: str, endpoint: str | None = None) -> S3:
+    connected.append(storages.connect(layout.parse(uri), endpoint=endpoint))
+    return connected[-1]
+
+
+def test_no_such_bucket(connected: list[S3], tmp_path: Path) -> None:
+    storage = connect(connected, "s3://no-such-bucket/x")
+    found = failure(storage)
+    assert found.reason is Reason.BUCKET_NOT_FOUND
+    assert "no bucket no-such-bucket at 127.0.0.1:" in found.message
+    (tmp_path / "file").write_bytes(b"x")
+    for write in (lambda: storage.put_if_absent("a", b""), lambda: storage.put_file("a", tmp_path / "file", lambda _: None)):
+        with pytest.raises(Refused) as caught:
+            write()
+        assert caught.value.reason is Reason.BUCKET_NOT_FOUND
+
+
+@pytest.mark.parametrize(("name", "value"), [("AWS_SECRET_ACCESS_KEY", "wrong-secret"), ("AWS_ACCESS_KEY_ID", "wrong-key")])
+def test_wrong_credentials(
+    server: s3.S3, connected: list[S3], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    storage = connect(connected, f"s3://{server.bucket()}/x")
+    found = failure(storage)
+    assert isinstance(found, Refused)
+    assert found.reason is Reason.CREDENTIALS_REFUSED
+    assert "wrong-" not in found.message
+    assert server.secret_key not in found.message
+    assert server.access_key not in found.message
+    (tmp_path / "file").write_bytes(b"x")
+    for call in (lambda: storage.size("a"), lambda: storage.put_file("a", tmp_path / "file", lambda _: None)):
+        with pytest.raises(Refused) as caught:
+            call()
+        assert caught.value.reason is Reason.CREDENTIALS_REFUSED
+
+
+def test_no_credentials(server: s3.S3, connected: list[S3], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    found = failure(connect(connected, f"s3://{server.bucket()}/x"))
+    assert isinstance(found, Refused)
+    assert found.reason is Reason.CREDENTIALS_REFUSED
+    assert "set AWS_ACCESS_KEY_ID" in found.message
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:1", "http://no-such-host.invalid:9000"])
+def test_nothing_listens(connected: list[S3], endpoint: str) -> None:
+    found = failure(connect(connected, "s3://models/x", endpoint))
+    assert isinstance(found, Transient)
+    assert found.reason is Reason.STORAGE_UNREACHABLE
+    assert endpoint.removeprefix("http://") in found.message
+
+
+def test_a_server_that_does_not_answer(connected: list[S3], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storages, "READ_SECONDS", 0.2)
+    with leaking(), socket.create_server(("127.0.0.1", 0)) as silent:
+        found = failure(connect(connected, "s3://models/x", f"http://127.0.0.1:{silent.getsockname()[1]}"))
+    assert isinstance(found, Transient)
+    assert found.reason is Reason.STORAGE_UNREACHABLE
+
+
+@pytest.mark.parametrize("endpoint", ["nonsense", "http://", "ftp://x"])
+def test_an_endpoint_that_is_none(connected: list[S3], endpoint: str) -> None:
+    with pytest.raises(VolaryError) as caught:
+        connect(connected, "s3://models/x", endpoint).read("versions/1.json", 1)
+    assert caught.value.reason in (Reason.SPEC_INVALID, Reason.STORAGE_UNREACHABLE)
+
+
+def test_credentials_in_an_endpoint_are_not_shown(connected: list[S3]) -> None:
+    storage = connect(connected, "s3://models/x", "http://user:password@127.0.0.1:1")
+    assert "password" not in storage.place
+    assert "password" not in failure(storage).message
+
+
+# ---- the whole way ----------------------------------------------------------------------------
+
+
+def test_from_the_model_to_a_verified_directory(server: s3.S3, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    uri = f"s3://{server.bucket()}/team/double"
+    bundle, log, models_path = str(tmp_path / "bundle"), str(tmp_path / "log"), str(tmp_path / "models")
+    model = str(models.double(tmp_path / "double.onnx"))
+    np.save(tmp_path / "x.npy", np.ones((2, 3), np.float32))
+    assert main(["pack", model, "--name", "double", "--version", "1.0.0", "--golden", str(tmp_path / "x.npy"), "-o", bundle]) == 0
+    capsys.readouterr()
+    assert main(["push", bundle, uri]) == 0
+    pushed = capsys.readouterr()
+    digest = yaml.safe_load(pushed.out.partition("\n")[2])["spec"]["model"]["digest"]
+    assert yaml.safe_load(pushed.out.partition("\n")[2]) == {"spec": {"model": {"uri": uri, "version": "1.0.0", "digest": digest}}}
+    assert main(["push", bundle, uri]) == 0
+    assert "version 1.0.0 is already pushed" in capsys.readouterr().err
+    wanted = ["--uri", uri, "--version", "1.0.0", "--digest", digest, "--model", "double", "--runtime", "onnxruntime"]
+    assert main(["preflight", *wanted, "--termination-log", log]) == 0
+    assert json.loads(Path(log).read_text())["golden"] == 2
+    assert main(["fetch", uri, "1.0.0", "-d", models_path]) == 0
+    assert sorted(each.name for each in Path(models_path, "double", "1.0.0").iterdir()) == ["golden.json", "manifest.json", "model.onnx"]
+    assert main(["inspect", f"{uri}/1.0.0", "-o", "json"]) == 0
+    assert digest in capsys.readouterr().out
+    assert main(["inspect", f"{uri}/2.0.0"]) == 1
+    assert "there is no version 2.0.0" in capsys.readouterr().err

@@ -1,0 +1,275 @@
+"""A random world against every plan: people change their minds, pods die, the operator dies and forgets.
+
+`HYPOTHESIS_PROFILE=thorough` looks longer (minutes instead of seconds).
+"""
+
+import os
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import Phase as Stage
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from typing_extensions import override
+
+from tests.world import bundles
+from tests.world.cluster import CRASH, Cluster
+from tests.world.invariants import TERMINAL, Guard
+from tests.world.world import SOON, World, spec
+from volary.api.v1alpha1 import Phase
+from volary.common.reasons import Reason
+from volary.planning.model import NoService, Problem
+
+VERSIONS = ("1", "2", "3", "4")
+FATES = {
+    "good": bundles.GOOD,
+    "flawed": bundles.FLAWED,
+    "failing": bundles.FAILING,
+    "mismatch": bundles.MISMATCH,
+    "hungry": bundles.HUNGRY,
+    "silent": bundles.SILENT,
+    "no image": bundles.NO_IMAGE,
+    "refused": bundles.REFUSED,
+    "flaky": bundles.FLAKY,
+}
+STEPS: tuple[list[dict[str, object]], ...] = (
+    [],
+    [{"weight": 25, "duration": "1m"}, {"weight": 50, "duration": "1m"}],
+    [{"weight": 10, "duration": "30s"}, {"weight": 20, "duration": "0s"}, {"weight": 100, "duration": "1m"}],
+)
+MANY_TURNS = 600
+
+
+class Delivery(RuleBasedStateMachine):
+    """One ModelDeployment and all that can happen to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World(spec=spec("1"))
+        self.guard = Guard(self.world)
+        self.calm = True  # nothing but people and the operator did anything: then no request may be lost
+
+    # ---- beginnings -------------------------------------------------------------------------------
+
+    @initialize(
+        start=st.sampled_from(["nothing", "rollout", "history"]),
+        fates=st.lists(st.sampled_from(sorted(FATES)), min_size=4, max_size=4),
+        replicas=st.integers(1, 4),
+        seed=st.integers(0, 9),
+        seconds=st.integers(0, 150),
+        stagger=st.sampled_from([0, 3]),
+        collection=st.sampled_from([0.5, 20]),
+    )
+    def begins(self, start: str, fates: list[str], replicas: int, seed: int, seconds: int, stagger: float, collection: float) -> None:
+        """With nothing, in the middle of a rollout, or in the middle of one after earlier ones."""
+        good = {"nothing": 0, "rollout": 1, "history": 2}[start]
+        its = [bundles.GOOD] * good + [FATES[name] for name in fates[good:]]
+        cluster = Cluster(
+            seed=seed,
+            rate=50,
+            bundles=dict(zip(VERSIONS, its, strict=True)),
+            stagger=timedelta(seconds=stagger),
+            collection=timedelta(seconds=collection),
+        )
+        rollout = spec("1").rollout.model_dump(by_alias=True)
+        self.world = World(spec=spec("1", replicas=replicas, rollout=rollout | {"steps": []}, history=1), cluster=cluster)
+        self.guard = Guard(self.world)
+        for version in VERSIONS[:good]:
+            self.world.deploy(version)
+            self._turns(timedelta(seconds=20))
+        self.world.edit(rollout=rollout)
+        if good:
+            self.world.deploy(VERSIONS[good])
+            self._turns(timedelta(seconds=seconds))
+
+    # ---- people -------------------------------------------------------------------------------------
+
+    @rule(version=st.sampled_from(VERSIONS))
+    def deploys(self, version: str) -> None:
+        self.world.deploy(version)
+
+    @rule(replicas=st.integers(1, 5))
+    def scales(self, replicas: int) -> None:
+        self.world.edit(replicas=replicas)
+
+    @rule(
+        steps=st.sampled_from(STEPS),
+        inconclusive=st.sampled_from(["Extend", "Pause", "Promote", "Rollback"]),
+        interval=st.sampled_from(["20s", "45s"]),
+        paused=st.booleans(),
+    )
+    def edits_the_rollout(self, steps: list[dict[str, object]], inconclusive: str, interval: str, paused: bool) -> None:
+        self.world.edit(rollout={"steps": steps, "paused": paused, "analysis": {"interval": interval, "onInconclusive": inconclusive}})
+
+    @rule(pinned=st.booleans())
+    def pins_the_digest(self, pinned: bool) -> None:
+        model = self.world.spec.model.model_dump(by_alias=True)
+        self.world.edit(model=model | {"digest": bundles.digest(model["version"]) if pinned else None})
+
+    @rule(history=st.integers(1, 3))
+    def edits_the_history(self, history: int) -> None:
+        self.world.edit(history=history)
+
+    @rule(
+        verb=st.sampled_from(["promote", "abort", "retry", "rollback"]), of=st.sampled_from(["", ":1", ":2", ":3"]), nonce=st.integers(1, 3)
+    )
+    def asks_for(self, verb: str, of: str, nonce: int) -> None:
+        self.world.request = f"{verb}{of}@{nonce}"
+
+    @rule(rate=st.sampled_from([0.0, 0.5, 50.0]))
+    def clients_come_and_go(self, rate: float) -> None:
+        self.world.cluster.rate = rate
+
+    # ---- the operator -------------------------------------------------------------------------------
+
+    @rule()
+    def turns_once(self) -> None:
+        self._turn()
+
+    @rule(seconds=st.sampled_from([1, 3, 5, 20, 60, 70, 300, 700]))
+    def time_passes(self, seconds: int) -> None:
+        self._turns(timedelta(seconds=seconds))
+
+    @rule(seconds=st.sampled_from([1, 5, 60, 700]))
+    def the_operator_is_away(self, seconds: int) -> None:
+        self.world.cluster.advance(self.world.cluster.now + timedelta(seconds=seconds))
+
+    @rule(actions=st.integers(0, 3))
+    def the_operator_dies(self, actions: int) -> None:
+        """In its next plan that has more actions than it gets to."""
+        for _ in range(30):
+            turn = self.world.think()
+            self.guard.plan_is_sound(turn)
+            if len(turn.plan.actions) > actions:
+                self.world.act(turn, dies_after=actions)
+                return
+            self._turn()
+            wake = self.world.wake(self.world.think())
+            if wake is None:
+                return
+            self.world.cluster.advance(wake)
+
+    @rule()
+    def the_status_is_wiped(self) -> None:
+        self.world.stored = {}
+
+    @rule(milliseconds=st.integers(1, 1500))
+    def the_world_moves_while_the_operator_thinks(self, milliseconds: int) -> None:
+        turn = self.world.think()
+        self.guard.plan_is_sound(turn)
+        self.world.cluster.advance(self.world.cluster.now + timedelta(milliseconds=milliseconds))
+        self.world.act(turn)
+
+    # ---- faults -------------------------------------------------------------------------------------
+
+    @rule(which=st.integers(0, 9), loud=st.booleans())
+    @precondition(lambda self: self.world.cluster.pods)
+    def a_pod_crashes(self, which: int, loud: bool) -> None:
+        self.calm = False
+        pods = self.world.cluster.pods
+        self.world.cluster.crash(pods[which % len(pods)], CRASH if loud else None)
+
+    @rule()
+    def all_pods_crash(self) -> None:
+        self.calm = False
+        for pod in self.world.cluster.pods:
+            self.world.cluster.crash(pod)
+
+    @rule(which=st.integers(0, 9))
+    @precondition(lambda self: self.world.cluster.pods)
+    def a_pod_is_evicted(self, which: int) -> None:
+        self.calm = False
+        pods = self.world.cluster.pods
+        self.world.cluster.evict(pods[which % len(pods)])
+
+    @rule(which=st.integers(0, 3), replicas=st.integers(0, 6))
+    @precondition(lambda self: self.world.cluster.deployments)
+    def somebody_scales_a_deployment(self, which: int, replicas: int) -> None:
+        self.calm = False
+        names = sorted(self.world.cluster.deployments)
+        self.world.cluster.deployments[names[which % len(names)]] = replicas
+        self.world.cluster.advance(self.world.cluster.now + SOON)
+
+    @rule(which=st.integers(0, 3))
+    @precondition(lambda self: self.world.cluster.deployments)
+    def somebody_deletes_a_deployment(self, which: int) -> None:
+        self.calm = False
+        names = sorted(self.world.cluster.deployments)
+        self.world.cluster.delete(names[which % len(names)])
+
+    @rule()
+    def somebody_deletes_the_service(self) -> None:
+        self.calm = False
+        self.world.cluster.route(NoService())
+
+    @rule()
+    def somebody_deletes_the_jobs(self) -> None:
+        self.world.cluster.jobs.clear()
+
+    @rule()
+    def the_secret_is_missing(self) -> None:
+        for job in self.world.cluster.jobs.values():
+            job.problem = Problem(reason=Reason.SECRET_NOT_FOUND, message='secret "models-s3" not found')
+
+    @rule(version=st.sampled_from(VERSIONS), fate=st.sampled_from(sorted(FATES)))
+    def a_bundle_changes_its_ways(self, version: str, fate: str) -> None:
+        self.calm = False
+        self.world.cluster.bundles[version] = FATES[fate]
+
+    # ---- what must hold -----------------------------------------------------------------------------
+
+    @invariant()
+    def no_request_is_lost_while_all_is_calm(self) -> None:
+        assert not self.calm or self.world.cluster.lost == 0, f"{self.world.cluster.lost} requests were lost"
+
+    def _turn(self) -> None:
+        thought = self.world.think()
+        self.guard.plan_is_sound(thought)
+        self.world.act(thought)
+        self.guard.traffic_is_where_it_can_be_served(thought)
+        if self.world.idle(thought):
+            self.guard.nothing_follows_before_the_wake_up(thought)
+
+    def _turns(self, span: timedelta) -> None:
+        """Turns as an operator takes them until the time is over."""
+        end = self.world.cluster.now + span
+        for _ in range(MANY_TURNS):
+            self._turn()
+            wake = self.world.wake(self.world.think())
+            if wake is None or wake > end:
+                self.world.cluster.advance(end)
+                return
+            self.world.cluster.advance(wake)
+        raise AssertionError(f"more than {MANY_TURNS} turns in {span}")
+
+    @override
+    def teardown(self) -> None:
+        """Faults end, clients come: in the end everything is settled."""
+        cluster = self.world.cluster
+        cluster.rate, cluster.refusals = 50.0, {}
+        for job in cluster.jobs.values():
+            job.problem = None
+        for revision in cluster.revisions.values():
+            if revision.promoted:
+                cluster.heal(revision.version)
+        self._turns(timedelta(minutes=30))
+        for _ in range(10):
+            turn = self.world.turn()
+            if turn.plan.status.phase in TERMINAL and (turn.plan.status.phase is Phase.PAUSED or self.world.idle(turn)):
+                break
+            cluster.advance(cluster.now + timedelta(minutes=1))
+        self.guard.world_is_settled(self.world.turn())
+
+
+settings.register_profile("quick", max_examples=250, stateful_step_count=25)
+settings.register_profile("thorough", max_examples=3000, stateful_step_count=60)
+_NO_LIMITS = settings(
+    settings.get_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick")),
+    deadline=None,
+    derandomize=os.environ.get("HYPOTHESIS_PROFILE", "quick") == "quick",
+    suppress_health_check=list(HealthCheck),
+    phases=[Stage.generate, Stage.shrink],  # explaining a failure traces every line, for minutes
+)
+TestDelivery = pytest.mark.timeout(3600)(Delivery.TestCase)  # a failure takes minutes to be made small
+TestDelivery.settings = _NO_LIMITS

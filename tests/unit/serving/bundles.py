@@ -1,0 +1,116 @@
+"""Tiny models in bundles, made in milliseconds, each for one behaviour of the server."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+from volary.bundle import manifest as manifests
+from volary.bundle.formats import Format, Role
+from volary.bundle.manifest import File, Manifest, Tensor
+from volary.bundle.tensors import Datatype
+
+_OPSET = 17
+_IR = 10
+
+Port = tuple[str, int, Sequence[int | str]]  # name, ONNX element type, shape
+
+
+def tensor(name: str, datatype: str, *shape: int) -> Tensor:
+    """A declared tensor."""
+    return Tensor(name=name, datatype=Datatype(datatype), shape=shape)
+
+
+def onnx_model(nodes: Sequence[NodeProto], inputs: Sequence[Port], outputs: Sequence[Port], **weights: object) -> bytes:
+    """The bytes of model.onnx."""
+    graph = helper.make_graph(
+        nodes,
+        "test",
+        [helper.make_tensor_value_info(name, kind, list(shape)) for name, kind, shape in inputs],
+        [helper.make_tensor_value_info(name, kind, list(shape)) for name, kind, shape in outputs],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR)
+    data: bytes = model.SerializeToString()
+    return data
+
+
+def write(directory: Path, model: bytes, inputs: Sequence[Tensor], outputs: Sequence[Tensor], format_: Format = Format.ONNX) -> Path:
+    """A bundle as the agent publishes it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    name = "model.onnx" if format_ is Format.ONNX else "saved_model.pb"
+    (directory / name).write_bytes(model)
+    manifest = Manifest(
+        name="packed-as",
+        version="1.4.0",
+        format=format_,
+        files=(File(path=name, role=Role.MODEL, sha256=hashlib.sha256(model).hexdigest(), size=len(model)),),
+        inputs=tuple(inputs),
+        outputs=tuple(outputs),
+    )
+    (directory / "manifest.json").write_bytes(manifests.dump(manifest))
+    return directory
+
+
+def doubling_model() -> bytes:
+    """y = 2 x for x of [batch, 4]; top = the place of the largest."""
+    nodes = [helper.make_node("Add", ["x", "x"], ["y"]), helper.make_node("ArgMax", ["x"], ["top"], axis=1, keepdims=0)]
+    outputs: list[Port] = [("y", TensorProto.FLOAT, ["batch", 4]), ("top", TensorProto.INT64, ["batch"])]
+    return onnx_model(nodes, [("x", TensorProto.FLOAT, ["batch", 4])], outputs)
+
+
+DOUBLING_INPUTS = (tensor("x", "FP32", -1, 4),)
+DOUBLING_OUTPUTS = (tensor("y", "FP32", -1, 4), tensor("top", "INT64", -1))
+
+
+def doubling(directory: Path) -> Path:
+    """The ordinary model of these tests."""
+    return write(directory, doubling_model(), DOUBLING_INPUTS, DOUBLING_OUTPUTS)
+
+
+def lookup(directory: Path) -> Path:
+    """Fails on some inputs: rows of a table of 4, asked for by number."""
+    model = onnx_model(
+        [helper.make_node("Gather", ["table", "row"], ["y"])],
+        [("row", TensorProto.INT64, ["n"])],
+        [("y", TensorProto.FLOAT, ["n", 2])],
+        table=np.arange(8, dtype=np.float32).reshape(4, 2),
+    )
+    return write(directory, model, [tensor("row", "INT64", -1)], [tensor("y", "FP32", -1, 2)])
+
+
+def adding(directory: Path) -> Path:
+    """Two inputs whose axes the graph calls by one name."""
+    model = onnx_model(
+        [helper.make_node("Add", ["a", "b"], ["y"])],
+        [("a", TensorProto.FLOAT, ["n"]), ("b", TensorProto.FLOAT, ["n"])],
+        [("y", TensorProto.FLOAT, ["n"])],
+    )
+    return write(directory, model, [tensor("a", "FP32", -1), tensor("b", "FP32", -1)], [tensor("y", "FP32", -1)])
+
+
+def echo(directory: Path) -> Path:
+    """Strings in, strings out."""
+    model = onnx_model(
+        [helper.make_node("Identity", ["text"], ["same"])],
+        [("text", TensorProto.STRING, ["n"])],
+        [("same", TensorProto.STRING, ["n"])],
+    )
+    return write(directory, model, [tensor("text", "BYTES", -1)], [tensor("same", "BYTES", -1)])
+
+
+def squaring(directory: Path) -> Path:
+    """As slow as asked for: the product of two matrices of size x size."""
+    model = onnx_model(
+        [
+            helper.make_node("Concat", ["size", "size"], ["shape"], axis=0),
+            helper.make_node("ConstantOfShape", ["shape"], ["ones"], value=numpy_helper.from_array(np.ones(1, np.float32))),
+            helper.make_node("MatMul", ["ones", "ones"], ["product"]),
+            helper.make_node("ReduceMean", ["product"], ["y"], keepdims=0),
+        ],
+        [("size", TensorProto.INT64, [1])],
+        [("y", TensorProto.FLOAT, [])],
+    )
+    return write(directory, model, [tensor("size", "INT64", 1)], [tensor("y", "FP32")])

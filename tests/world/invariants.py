@@ -1,0 +1,278 @@
+"""What must hold of every plan, after every action and after every turn, whatever happens in the world."""
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from tests.world.world import Turn, World
+from volary.api.v1alpha1 import ModelDeploymentStatus, Phase
+from volary.common.reasons import Reason
+from volary.planning import evidence
+from volary.planning.model import (
+    Action,
+    DeletePreflight,
+    DeleteRevision,
+    DeleteWorkload,
+    EnsureWorkload,
+    Level,
+    MarkRevision,
+    NoService,
+    Observed,
+    Only,
+    RecordRevision,
+    Revision,
+    Route,
+    Shared,
+    Traffic,
+)
+from volary.planning.plan import plan
+from volary.planning.roles import assign
+
+TERMINAL = {Phase.SERVING, Phase.ROLLED_BACK, Phase.REFUSED, Phase.FAILED, Phase.PAUSED}
+
+
+@dataclass(slots=True)
+class Guard:
+    """Watches one world. Every method raises AssertionError with what was wrong."""
+
+    world: World
+    excluded: set[str] = field(default_factory=set)  # failed revisions that traffic has left
+
+    def __post_init__(self) -> None:
+        self.world.cluster.watch = self.world_is_safe
+
+    # ---- the world, after every change --------------------------------------------------------------
+
+    def world_is_safe(self) -> None:
+        cluster = self.world.cluster
+        targeted, selected = cluster.targeted(), cluster.selected()
+        failed = {name for name, revision in cluster.revisions.items() if revision.failed}
+        self.excluded &= failed  # a retry or a rollback clears the mark
+        assert not targeted & self.excluded, f"a failed revision has traffic again: {targeted & self.excluded}"
+        self.excluded |= failed - targeted
+        assert len(selected) <= 2, f"three revisions have traffic: {selected}"
+        promotions = [revision.promoted for revision in cluster.revisions.values() if revision.promoted]
+        assert len(promotions) == len(set(promotions)), "two revisions were promoted at once"
+        ordinals = [revision.ordinal for revision in cluster.revisions.values()]
+        assert len(ordinals) == len(set(ordinals)), "two revisions have one ordinal"
+
+    # ---- a plan -----------------------------------------------------------------------------------
+
+    def plan_is_sound(self, turn: Turn) -> None:
+        now = self.world.cluster.now
+        assert plan(turn.desired, turn.observed, now) == turn.plan, "two plans of the same input differ"
+        again = ModelDeploymentStatus.model_validate_json(turn.plan.status.model_dump_json(by_alias=True))
+        assert again == turn.plan.status, "the status does not survive being stored"
+        assert all(count == 1 for count in Counter(map(repr, turn.plan.actions)).values()), "an action is there twice"
+        _verdicts_come_first(turn)
+        _canaries_do_not_vanish(turn)
+        _status_is_truthful(turn)
+        _walk(turn, self.world.request_id())
+
+    # ---- after a whole turn, nothing else having happened --------------------------------------------
+
+    def traffic_is_where_it_can_be_served(self, turn: Turn) -> None:
+        cluster, roles, memory = self.world.cluster, self.world.roles(), self.world.status.rollout
+        selected = cluster.selected()
+        if isinstance(cluster.traffic, NoService):
+            return
+        able = {roles.stable.id} if roles.stable else set()
+        if roles.candidate is not None and memory is not None and memory.revision == roles.candidate.id and memory.step >= 0:
+            able |= {roles.candidate.id} if not turn.observed.strangers else set()  # they would get traffic too
+        able = {name for name in able if cluster.lasting(name) > 0}
+        assert selected or not able, f"{able} could serve, but traffic goes to {cluster.traffic}"
+        failed = {name for name in selected if cluster.revisions[name].failed}
+        if failed and roles.stable is not None:
+            enough = min(self.world.spec.replicas, *(cluster.ready(name) for name in failed))
+            assert cluster.lasting(roles.stable.id) < enough, f"a failed revision keeps its traffic though stable could take it: {failed}"
+
+    def nothing_follows_before_the_wake_up(self, turn: Turn) -> None:
+        """The plan is idle: until `wake_at` it must stay so, and no sample may become due."""
+        desired = replace(turn.desired, status=turn.plan.status)
+        now, wake = self.world.cluster.now, turn.plan.wake_at
+        span = (wake - now) if wake is not None else timedelta(days=30)
+        for moment in (now, now + span / 2, now + span - timedelta(milliseconds=1)):
+            if moment < now:
+                continue
+            assert wake is None or moment >= wake or not evidence.sample_due(desired, moment), "a sample is due before the wake-up"
+            later = plan(desired, replace(turn.observed, sample=None), moment)
+            assert not later.actions, f"asleep until {wake}, but at {moment}: {later.actions}"
+            assert not later.facts, f"asleep until {wake}, but at {moment}: {later.facts}"
+            assert later.status == turn.plan.status, f"asleep until {wake}, but at {moment} the status is another"
+
+    # ---- the end ------------------------------------------------------------------------------------
+
+    def world_is_settled(self, turn: Turn) -> None:
+        """A terminal state: everything is where the status says, and nothing is left over."""
+        cluster, status, roles = self.world.cluster, turn.plan.status, self.world.roles()
+        assert status.phase in TERMINAL, f"stuck in {status.phase}: {status.message}"
+        if status.phase is Phase.PAUSED:
+            return
+        assert self.world.idle(self.world.think()), "a settled world is not left alone"
+        assert cluster.jobs.keys() <= ({self.world.request_id()} if status.phase is Phase.REFUSED else set()), "a preflight is left over"
+        in_use = {roles.stable.id} if roles.stable else cluster.targeted()  # without a stable one, what serves by chance stays
+        assert set(cluster.deployments) <= in_use, f"Deployments left over: {set(cluster.deployments) - in_use}"
+        assert roles.stable is None or cluster.selected() == in_use, "traffic is not where it belongs"
+        assert len(cluster.revisions) <= self.world.spec.history + 2, "the history grows"
+        if status.phase is Phase.SERVING:
+            assert roles.stable is not None
+            assert roles.stable == roles.wanted
+            assert cluster.ready(roles.stable.id) == self.world.spec.replicas
+
+
+# ---- parts of a sound plan ------------------------------------------------------------------------
+
+
+def _verdicts_come_first(turn: Turn) -> None:
+    """What a crash must not forget is written before anything follows from it, and people are told."""
+    actions = turn.plan.actions
+    marks = [index for index, action in enumerate(actions) if isinstance(action, MarkRevision)]
+    moves = [index for index, action in enumerate(actions) if isinstance(action, Route | DeleteWorkload | EnsureWorkload | DeleteRevision)]
+    assert not marks or not moves or max(marks) < min(moves), f"a mark comes after what follows from it: {actions}"
+    known = {revision.id: revision for revision in turn.observed.revisions}
+    for action in actions:
+        if isinstance(action, MarkRevision) and action.failed is not None and known[action.revision].failed is None:
+            told = {fact.reason for fact in turn.plan.facts}
+            assert action.failed.reason in told, f"{action.failed.reason} is not told"
+            by_person = action.failed.reason.endswith("Requested")
+            loud = any(fact.reason is action.failed.reason and fact.level is Level.WARNING for fact in turn.plan.facts)
+            assert by_person or loud, f"{action.failed.reason} is no warning"
+
+
+def _status_is_truthful(turn: Turn) -> None:
+    status, before = turn.plan.status, turn.desired.status
+    conditions = {condition.type: condition for condition in status.conditions}
+    assert status.observed_generation == turn.desired.generation
+    assert set(conditions) == {"Ready", "Reconciling", "Stalled", "Available"}
+    for condition in status.conditions:
+        old = next((c for c in before.conditions if c.type == condition.type), None)
+        same = old is not None and old.status == condition.status
+        assert not same or old is None or old.last_transition_time == condition.last_transition_time, (
+            "a condition that stays has a new time"
+        )
+        assert condition.observed_generation == turn.desired.generation
+    if status.stable is not None and status.canary is not None:
+        assert status.stable.weight + status.canary.weight == 100
+    _requests_have_effect(turn)
+    ready = conditions["Ready"].status == "True"
+    assert ready == (status.phase is Phase.SERVING)
+    if ready:
+        _ready_is_true(turn)
+    assert (conditions["Stalled"].status, conditions["Reconciling"].status, ready) != (
+        "False",
+        "False",
+        False,
+    ) or status.phase is Phase.PAUSED
+
+
+def _requests_have_effect(turn: Turn) -> None:
+    """What is recorded as done was done."""
+    request, rollout = turn.plan.status.request, turn.plan.status.rollout
+    if request is None or request == turn.desired.status.request or request.outcome != "Done":
+        return
+    marks = [action for action in turn.plan.actions if isinstance(action, MarkRevision)]
+    checked_again = any(isinstance(action, DeletePreflight) for action in turn.plan.actions)
+    approved = rollout is not None and rollout.approved
+    assert marks or checked_again or (approved and request.value.startswith("promote")), f"{request.value} is done and had no effect"
+
+
+def _canaries_do_not_vanish(turn: Turn) -> None:
+    """Whoever reads the Events learns what became of every canary."""
+    before, after = turn.desired.status.rollout, turn.plan.status.rollout
+    if (
+        before is None
+        or (after is not None and after.revision == before.revision)
+        or not any(r.id == before.revision for r in turn.observed.revisions)
+    ):
+        return
+    told = {fact.reason for fact in turn.plan.facts}
+    marked_now = any(isinstance(action, MarkRevision) for action in turn.plan.actions)
+    marked_before = any(r.id == before.revision and (r.failed or r.promoted) for r in turn.observed.revisions)
+    assert marked_now or marked_before or Reason.SUPERSEDED in told, f"canary {before.revision} is gone without a word"
+
+
+def _ready_is_true(turn: Turn) -> None:
+    """What the spec asks for has all traffic and all pods."""
+    status, observed = turn.plan.status, turn.observed
+    assert status.stable is not None
+    revision = next(r for r in observed.revisions if r.id == status.stable.revision)
+    assert revision.version == turn.desired.spec.model.version
+    assert observed.ready(revision.id) >= turn.desired.spec.replicas
+    traffic: Traffic = observed.traffic
+    for action in turn.plan.actions:
+        traffic = action.to if isinstance(action, Route) else traffic
+    assert traffic == Only(revision.id)
+
+
+def _walk(turn: Turn, request: str) -> None:
+    """Each action on what the actions before it have made of the world: a crash after any of them is safe."""
+    seen = turn.observed
+    for action in turn.plan.actions:
+        _is_allowed(action, seen, turn, request)
+        seen = _after(action, seen)
+
+
+def _after(action: Action, seen: Observed) -> Observed:
+    """Marks, records and routes at once; pods only in time."""
+    match action:
+        case RecordRevision(revision=revision):
+            return seen.mark(revision)
+        case MarkRevision(revision=name, promoted=promoted, failed=failed):
+            return seen.mark(replace(_find(seen, name), promoted=promoted, failed=failed))
+        case Route(to=to):
+            return replace(seen, traffic=to)
+        case DeleteWorkload(revision=name):
+            return replace(seen, workloads=tuple(w for w in seen.workloads if w.revision != name))
+        case _:
+            return seen
+
+
+def _find(seen: Observed, name: str) -> Revision:
+    return next(revision for revision in seen.revisions if revision.id == name)
+
+
+def _is_allowed(action: Action, seen: Observed, turn: Turn, request: str) -> None:
+    roles = assign(seen, request)
+    stable = roles.stable
+    in_use = {r.id for r in (roles.stable, roles.candidate, roles.wanted) if r is not None}
+    match action:
+        case RecordRevision(revision=revision):
+            known = next((r for r in seen.revisions if r.id == revision.id), None)
+            assert known is None or replace(known, request=revision.request) == revision, "what is recorded was changed"
+        case MarkRevision(revision=name, promoted=promoted):
+            assert promoted >= _find(seen, name).promoted, "a promotion is taken back"
+        case DeleteRevision(revision=name):
+            assert name not in in_use, "a revision in use is forgotten"
+            assert seen.workload(name) is None, "a revision with pods is forgotten"
+        case EnsureWorkload(revision=revision, replicas=replicas):
+            assert replicas >= 1
+            if stable is not None and revision.id == stable.id:
+                assert replicas == turn.desired.spec.replicas, "stable has not the pods it should have"
+        case DeleteWorkload(revision=name):
+            assert stable is None or name != stable.id, "stable's pods are deleted"
+            alone = seen.traffic == Only(name) or (
+                isinstance(seen.traffic, Shared) and not any(w.ready for w in seen.workloads if w.revision != name)
+            )
+            assert not alone or seen.ready(name) == 0, f"{name} serves alone and is deleted"
+        case Route(to=Only(revision=name)):
+            _is_able(name, seen, turn.desired.spec.replicas)
+        case Route(to=Shared()):
+            assert roles.candidate is not None
+            assert seen.ready(roles.candidate.id) > 0, "a canary without a ready pod gets traffic"
+            live = {pod.revision for w in seen.workloads for pod in w.pods if not pod.terminating}
+            live |= {pod.revision for pod in seen.strangers}
+            third = live - {r.id for r in (stable, roles.candidate) if r is not None}
+            assert not third, f"a third revision would get traffic: {third}"
+        case _:
+            pass
+
+
+def _is_able(name: str, seen: Observed, replicas: int) -> None:
+    """All traffic goes to a revision that can take it, and from one that serves only if it can take all."""
+    if isinstance(seen.traffic, NoService):
+        return
+    able = [w.revision for w in seen.workloads if w.ready and _find(seen, w.revision).failed is None]
+    assert _find(seen, name).failed is None or not able, f"a failed revision gets all traffic, not one of {able}"
+    assert seen.ready(name) > 0 or not any(w.ready for w in seen.workloads), "a revision without a ready pod gets all traffic"
+    if isinstance(seen.traffic, Only) and seen.ready(seen.traffic.revision) > 0:
+        assert seen.ready(name) >= min(replicas, seen.ready(seen.traffic.revision)), "all traffic goes to fewer pods than served it"
