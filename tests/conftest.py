@@ -16,6 +16,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     try:
         with capture.global_and_fixture_disabled():
             console = Console()
-            load_images(up(console), console)
+            cluster = up(console)
+            if cluster.own:
+                load_images(cluster, console)
     except ClusterError as error:
         pytest.exit(str(error), returncode=pytest.ExitCode.INTERNAL_ERROR)
