@@ -6,7 +6,7 @@ from pathlib import Path
 
 from volary import packaging
 from volary.bundle import limits
-from volary.packaging.pack import ABSOLUTE, RELATIVE
+from volary.packaging.recipe import ABSOLUTE, RELATIVE
 
 NAME = "pack"
 HELP = "make a verified bundle of a model"
