@@ -1,19 +1,23 @@
-"""From a source to a bundle in an empty directory: files, golden samples, manifest."""
+"""From a source to a bundle in an empty directory: files, golden samples, scores, manifest."""
 
 import shutil
 from collections.abc import Sequence
-from importlib.metadata import version as version_of
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
-from volary import __version__
 from volary.bundle import golden as golden_file
-from volary.bundle import manifest, paths
+from volary.bundle import limits, manifest, paths
 from volary.bundle.formats import Format, Role
 from volary.bundle.manifest import File, Golden, Manifest
-from volary.packaging import bundle, golden, onnx, samples
+from volary.common.errors import Refused
+from volary.common.reasons import Reason
+from volary.packaging import bundle, config, cover, evaluate, facts, generate, golden, onnx, samples, tolerances
 from volary.packaging.bundle import Bundle
 from volary.packaging.onnx import Inspected
-from volary.packaging.recipe import Recipe
+from volary.packaging.recipe import Auto, Recipe
+from volary.packaging.samples import Inputs
+from volary.packaging.session import Session
 from volary.packaging.source import Source
 
 MODEL = "model.onnx"
@@ -22,11 +26,30 @@ GOLDEN = "golden.json"
 Roles = dict[str, Role]  # by path below the bundle's directory
 
 
+@dataclass(frozen=True)
+class _Packed:
+    """The model in its place in the bundle; it is loaded when it is first to answer."""
+
+    path: Path
+    inspected: Inspected
+
+    @cached_property
+    def session(self) -> Session:
+        """Raises Refused (LoadFailed)."""
+        return Session(self.path, self.inspected.outputs)
+
+
 def assemble(directory: Path, source: Source, recipe: Recipe) -> Bundle:
     """Fill `directory`. Raises Refused: what would not be fetched is not packed either."""
     inspected = onnx.inspect(source.model)
     roles = _copy_model(directory, source.model, inspected.data)
-    tolerance = _record(directory, roles, inspected, recipe)
+    packed = _Packed(directory / next(iter(roles)), inspected)
+    roles |= config.copy(recipe.config, directory)
+    tolerance = _record(packed, recipe)
+    if tolerance is not None:
+        roles[GOLDEN] = Role.GOLDEN
+    metadata = replace(recipe, metrics={**recipe.metrics, **_scores(packed, recipe)}).metadata
+    evaluate.check(metadata.metrics, recipe.minimums)
     content = Manifest(
         name=recipe.name,
         version=recipe.version,
@@ -35,7 +58,12 @@ def assemble(directory: Path, source: Source, recipe: Recipe) -> Bundle:
         inputs=inspected.inputs,
         outputs=inspected.outputs,
         golden=tolerance,
-        build=_build(source, inspected, recorded=tolerance is not None),
+        build=facts.build(source, inspected, ran="session" in vars(packed)),
+        labels=metadata.labels,
+        license=metadata.license,
+        metrics=metadata.metrics,
+        training=metadata.training,
+        requirements=metadata.requirements,
     )
     return _sealed(directory, content)
 
@@ -50,17 +78,40 @@ def _copy_model(directory: Path, model: Path, data: Sequence[str]) -> Roles:
     return {name: Role.MODEL, **dict.fromkeys(data, Role.DATA)}
 
 
-def _record(directory: Path, roles: Roles, inspected: Inspected, recipe: Recipe) -> Golden | None:
-    """Write the golden samples, if the recipe has inputs for them."""
+def _record(packed: _Packed, recipe: Recipe) -> Golden | None:
+    """Write the golden samples, if the recipe wants any."""
+    inspected = packed.inspected
+    tolerance = tolerances.choose(
+        GOLDEN,
+        inspected.outputs,
+        inspected.precision,
+        absolute=recipe.absolute,
+        relative=recipe.relative,
+        rules=recipe.tolerances,
+    )
     if recipe.samples is None:
         return None
-    model = next(path for path, role in roles.items() if role is Role.MODEL)
-    tolerance = Golden(path=GOLDEN, absolute=recipe.absolute, relative=recipe.relative)
-    inputs = samples.read(recipe.samples, inspected.inputs)
-    recorded = golden.record(directory / model, inputs, (inspected.inputs, inspected.outputs), tolerance)
-    (directory / GOLDEN).write_bytes(golden_file.dump(recorded))
-    roles[GOLDEN] = Role.GOLDEN
+    inputs = _made_up(packed, recipe.samples) if isinstance(recipe.samples, Auto) else samples.read(recipe.samples, inspected.inputs)
+    data = golden_file.dump(golden.record(packed.session, inputs, inspected, tolerance))
+    if len(data) > limits.GOLDEN_BYTES:
+        raise Refused(
+            Reason.LIMIT_EXCEEDED,
+            f"the {len(inputs)} golden samples have {limits.show(len(data))}, the limit is {limits.show(limits.GOLDEN_BYTES)}; give fewer",
+        )
+    (packed.path.parent / GOLDEN).write_bytes(data)
     return tolerance
+
+
+def _made_up(packed: _Packed, auto: Auto) -> Sequence[Inputs]:
+    inspected = packed.inspected
+    seed = bytes.fromhex(bundle.sha256(packed.path))
+    return cover.choose(packed.session, generate.candidates(inspected.inputs, inspected.axes, auto.dims, seed), inspected)
+
+
+def _scores(packed: _Packed, recipe: Recipe) -> dict[str, float]:
+    if recipe.evaluate is None:
+        return {}
+    return evaluate.evaluate(recipe.evaluate, recipe.home, packed.session, packed.inspected)
 
 
 def _sealed(directory: Path, content: Manifest) -> Bundle:
@@ -76,11 +127,3 @@ def _sealed(directory: Path, content: Manifest) -> Bundle:
 
 def _file(directory: Path, path: str, role: Role) -> File:
     return File(path=path, role=role, sha256=bundle.sha256(directory / path), size=(directory / path).stat().st_size)
-
-
-def _build(source: Source, inspected: Inspected, *, recorded: bool) -> dict[str, str]:
-    """How it was made; no time and no place, so that packing twice gives the same digest."""
-    facts = {"volary": __version__, "onnx.opset": str(inspected.opset), "onnx.producer": inspected.producer, **source.facts}
-    if recorded:
-        facts["golden.onnxruntime"] = version_of("onnxruntime")
-    return {key: value[:200] for key, value in facts.items() if value}

@@ -5,33 +5,45 @@ numpy, onnx and onnxruntime are imported when they are needed: `push` and `inspe
 
 import secrets
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
+from volary.bundle.manifest import Rule
+from volary.bundle.metadata import Requirements
 from volary.packaging import recipe as recipes
 from volary.packaging.bundle import Bundle
-from volary.packaging.recipe import ABSOLUTE, RELATIVE, Recipe
+from volary.packaging.recipe import Auto, Evaluation, Recipe
 
 if TYPE_CHECKING:
     from volary.packaging.samples import Given
 
 
-def pack(
-    model: Path,
-    *,
-    name: str,
-    version: str,
-    output: Path,
-    samples: "Given | None" = None,
-    absolute: float = ABSOLUTE,
-    relative: float = RELATIVE,
-) -> Bundle:
+class More(TypedDict, total=False):
+    """Fields of a Recipe that few need by hand; told there."""
+
+    absolute: float | None
+    relative: float | None
+    tolerances: Mapping[str, Rule]
+    config: Sequence[Path]
+    labels: Mapping[str, str]
+    license: str | None
+    training: Mapping[str, str]
+    requirements: Requirements | None
+    metrics: Mapping[str, float]
+    evaluate: str | Evaluation | None
+    minimums: Mapping[str, float]
+    home: Path
+
+
+def pack(model: Path, *, name: str, version: str, output: Path, samples: "Given | Auto | None" = None, **more: Unpack[More]) -> Bundle:
     """Make the directory `output`, which must not exist or be empty. Raises Refused.
 
     `samples` holds inputs only: the answers are recorded here, with ONNX Runtime. How the array is
-    read is told in `volary.packaging.samples`. Without samples a pod is ready as soon as the model loads.
+    read is told in `volary.packaging.samples`; `Auto()` makes some up. Without samples a pod is ready
+    as soon as the model loads. All else is told in `volary.packaging.recipe.Recipe`.
     """
-    return make(Recipe(model, name, version, output, samples=samples, absolute=absolute, relative=relative))
+    return make(Recipe(model, name, version, output, samples=samples, **more))
 
 
 def make(recipe: Recipe) -> Bundle:

@@ -96,7 +96,7 @@ def test_preflight_leaves_its_last_words(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "log").read_text())["reason"] == "SpecInvalid"
 
 
-@pytest.mark.parametrize("words", [[], ["--nonsense"], ["nonsense"], ["pack"], ["pack", "x", "--nonsense"]])
+@pytest.mark.parametrize("words", [[], ["--nonsense"], ["nonsense"], ["push"], ["pack", "x", "--nonsense"], ["pack", "--dim", "batch"]])
 def test_usage_errors_are_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     try:
         code = main(words)
