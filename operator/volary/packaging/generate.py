@@ -23,7 +23,8 @@ from volary.common.reasons import Reason
 from volary.packaging.samples import DTYPES, Array, Inputs
 
 ROUNDS = 4  # of each kind; the choice among them is made by what the model answers
-ELEMENTS = 4 * limits.MIB  # of one input; a number takes about four characters
+ELEMENTS = limits.MIB  # of all inputs together; a number takes about four characters
+_QUICK = ELEMENTS // 16  # up to this many, every candidate is worth its time
 
 
 class Kind(IntEnum):
@@ -63,7 +64,8 @@ def candidates(inputs: tuple[Tensor, ...], axes: Mapping[str, Sequence[str]], di
     """
     shapes = {tensor.name: _shape(tensor, axes.get(tensor.name, ()), dims) for tensor in inputs}
     _check(inputs, axes, dims, shapes)
-    for turn in range(ROUNDS if inputs else 1):
+    elements = sum(math.prod(shape) for shape in shapes.values())
+    for turn in range(ROUNDS if 0 < elements <= _QUICK else 1):
         for kind in Kind if turn == 0 else (Kind.UNIT, Kind.SIGNED, Kind.WIDE):
             yield Candidate(kind, {tensor.name: _array(tensor, shapes[tensor.name], kind, seed, turn) for tensor in inputs})
 
@@ -116,10 +118,8 @@ def _check(
             _refuse(
                 Reason.GOLDEN_INVALID, f"input {tensor.name!r} is {tensor.datatype}, for which samples cannot be made up; use --golden FILE"
             )
-        if (count := math.prod(shapes[tensor.name])) > ELEMENTS:
-            _refuse(
-                Reason.GOLDEN_INVALID, f"input {tensor.name!r} has {count} elements; samples are made up to {ELEMENTS}: use --golden FILE"
-            )
+    if (count := sum(math.prod(shape) for shape in shapes.values())) > ELEMENTS:
+        _refuse(Reason.GOLDEN_INVALID, f"the inputs have {count} elements; samples are made up to {ELEMENTS}: use --golden FILE")
 
 
 def _refuse(reason: Reason, message: str) -> NoReturn:

@@ -26,6 +26,8 @@ class Session:
         self._names = [tensor.name for tensor in outputs]
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
+        # One thread: how a sum is split among threads changes its last digits, and with them the bundle's digest.
+        options.intra_op_num_threads = 1
         try:
             self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # noqa: BLE001 -- ONNX Runtime's errors have no common base
