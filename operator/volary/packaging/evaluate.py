@@ -31,7 +31,7 @@ def evaluate(function: str | Evaluation, home: Path, session: Session, inspected
             label, called = f"{function.__module__}:{function.__qualname__}", function
         try:
             found = called(predict(session, inspected))
-        except Exception as error:  # noqa: BLE001 -- a user's function may raise anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001 -- a user's function may raise anything, and scripts end themselves
             _failed(label, error)
     return _metrics(label, found)
 
@@ -80,7 +80,7 @@ def _imported(name: str) -> Evaluation:
         found: Any = importlib.import_module(module)
         for part in function.split("."):
             found = getattr(found, part)
-    except Exception as error:  # noqa: BLE001 -- a module may raise anything when it is imported
+    except (Exception, SystemExit) as error:  # noqa: BLE001 -- a module may raise anything when it is imported
         _failed(name, error)
     if not isinstance(found, Callable):  # type: ignore[arg-type] # mypy takes no Callable here
         raise Refused(Reason.EVALUATION_FAILED, f"{name} is {type(found).__name__}, not a function")
@@ -112,5 +112,5 @@ def _number(value: object) -> float | None:
     return number if math.isfinite(number) and not isinstance(value, str) else None
 
 
-def _failed(label: str, error: Exception) -> NoReturn:
+def _failed(label: str, error: BaseException) -> NoReturn:
     raise Refused(Reason.EVALUATION_FAILED, f"{label} failed: {type(error).__name__}: {first_line(error)}") from error

@@ -58,18 +58,14 @@ def load(path: Path) -> object:
         raise Refused(Reason.FILE_NOT_FOUND, f"{path}: {error.strerror}") from None
     if len(data) > _BYTES:
         _invalid(f"{path} is larger than {limits.show(_BYTES)}")
-    loader = _Loader(data)
     try:
-        found: object = loader.get_single_data()
+        return _Loader(data).get_single_data()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f", line {mark.line + 1}" if mark is not None else ""
         _invalid(f"{path}{place}: {error.problem or error.context}")
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         _invalid(f"{path} is not YAML: {str(error).splitlines()[0]:.200}")
-    finally:
-        loader.dispose()
-    return found
 
 
 def explain(place: str, error: ValidationError, model: type[BaseModel]) -> str:
@@ -104,7 +100,7 @@ def _line(loc: tuple[int | str, ...], kind: str, message: str, found: object, mo
     where = ".".join(str(part) for part in loc if part != "[key]")
     if kind == "extra_forbidden":
         known = sorted(_fields(model, loc[:-1]))
-        near = difflib.get_close_matches(str(loc[-1]), known, 1)
+        near = difflib.get_close_matches(str(loc[-1]), known, 1, cutoff=0.5)
         return f"{where}: there is no such field; " + (f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}")
     expected = _EXPECTED.get(kind)
     if expected is None:

@@ -42,6 +42,6 @@ class Session:
         return dict(zip(self._names, answers, strict=True))
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """What a foreign error says, fit for a message."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
