@@ -140,10 +140,10 @@ def _tensor(tensor: Tensor) -> str:
 
 
 def _named(kind: Callable[[str], object]) -> Callable[[str], tuple[str, object]]:
-    """An argument like `accuracy=0.95`. The name may hold a '=', the value may not."""
+    """An argument like `accuracy=0.95`. The value may hold a '=', the name may not."""
 
     def parse(text: str) -> tuple[str, object]:
-        name, sign, value = text.rpartition("=")
+        name, sign, value = text.partition("=")
         if not sign or not name:
             raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
         try:
