@@ -42,6 +42,7 @@ class _Packed:
 def assemble(directory: Path, source: Source, recipe: Recipe) -> Bundle:
     """Fill `directory`. Raises Refused: what would not be fetched is not packed either."""
     inspected = onnx.inspect(source.model)
+    _check_needs(recipe, inspected)
     roles = _copy_model(directory, source.model, inspected.data)
     packed = _Packed(directory / next(iter(roles)), inspected)
     roles |= config.copy(recipe.config, directory)
@@ -66,6 +67,15 @@ def assemble(directory: Path, source: Source, recipe: Recipe) -> Bundle:
         requirements=metadata.requirements,
     )
     return _sealed(directory, content)
+
+
+def _check_needs(recipe: Recipe, inspected: Inspected) -> None:
+    needs = recipe.requirements
+    if needs is not None and needs.opset is not None and needs.opset < inspected.opset:
+        raise Refused(
+            Reason.SPEC_INVALID,
+            f"requirements.opset is {needs.opset}, the model itself uses {inspected.opset}; write {inspected.opset} or leave it out",
+        )
 
 
 def _copy_model(directory: Path, model: Path, data: Sequence[str]) -> Roles:

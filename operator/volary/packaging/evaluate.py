@@ -4,7 +4,7 @@ import importlib
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -69,7 +69,8 @@ def _importable(home: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        sys.path.remove(place)
+        with suppress(ValueError):  # the module may have tidied up itself
+            sys.path.remove(place)
 
 
 def _imported(name: str) -> Evaluation:

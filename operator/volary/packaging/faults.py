@@ -1,19 +1,10 @@
-"""A YAML file written by hand: how it is read, and what to say when it is not as expected."""
+"""What to say when a file that people write by hand is not as expected: field, what was found, what to write."""
 
 import difflib
-import re
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
-from typing_extensions import override
 
-from volary.bundle import limits
-from volary.common.errors import Refused
-from volary.common.reasons import Reason
-
-_BYTES = limits.MIB
 _ERRORS_SHOWN = 5
 _SHOWN = 60  # characters of what was found
 
@@ -28,44 +19,6 @@ _EXPECTED = {
     "model_type": "fields, like {a: b}",
     "finite_number": "a finite number",
 }
-
-
-class _Loader(yaml.SafeLoader):
-    """Plain values only; a key that occurs twice is a mistake, and 1e-4 is a number."""
-
-    @override
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
-                if key.value in seen:
-                    raise yaml.constructor.ConstructorError(None, None, f"the field {key.value!r} occurs twice", key.start_mark)
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-# YAML 1.1, which PyYAML reads, wants 1.0e-4; people, JSON and YAML 1.2 write 1e-4.
-_EXPONENT = re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+0123456789"))
-
-
-def load(path: Path) -> object:
-    """The only document in the file. Raises Refused (FileNotFound, SpecInvalid)."""
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(_BYTES + 1)
-    except OSError as error:
-        raise Refused(Reason.FILE_NOT_FOUND, f"{path}: {error.strerror}") from None
-    if len(data) > _BYTES:
-        _invalid(f"{path} is larger than {limits.show(_BYTES)}")
-    try:
-        return _Loader(data).get_single_data()
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f", line {mark.line + 1}" if mark is not None else ""
-        _invalid(f"{path}{place}: {error.problem or error.context}")
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        _invalid(f"{path} is not YAML: {str(error).splitlines()[0]:.200}")
 
 
 def explain(place: str, error: ValidationError, model: type[BaseModel]) -> str:
@@ -123,7 +76,3 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((found for part in getattr(annotation, "__args__", ()) if (found := _model_in(part)) is not None), None)
-
-
-def _invalid(message: str) -> NoReturn:
-    raise Refused(Reason.SPEC_INVALID, message) from None

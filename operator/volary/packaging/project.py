@@ -16,7 +16,7 @@ from volary.bundle.manifest import Rule
 from volary.bundle.metadata import Requirements
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
-from volary.packaging import faults
+from volary.packaging import document, faults
 from volary.packaging.recipe import Auto, Recipe
 
 FILE = "volary.yaml"
@@ -82,7 +82,7 @@ class Project(_Strict):
 
 def read(path: Path) -> Project:
     """The file, its paths made good for this process. Raises Refused (SpecInvalid, FileNotFound)."""
-    project = parse(str(path), faults.load(path))
+    project = parse(str(path), document.load(path))
     found = {name: str(path.parent / value) for name in ("model", "output", "golden") if (value := getattr(project, name)) is not None}
     if project.golden == AUTO:
         found["golden"] = AUTO
@@ -105,7 +105,7 @@ def override(project: Project, by: Project) -> Project:
     for name, value in by:
         if name in by.model_fields_set and value not in (None, {}, []):
             changes[name] = _merged(getattr(project, name), value)
-    if by.golden is not None:
+    if by.golden not in (None, project.golden):
         changes["dims"] = by.dims  # those of the file belong to its own samples
     return project.model_copy(update=changes)
 

@@ -11,6 +11,7 @@ from volary import packaging
 from volary.bundle import golden, limits, manifest
 from volary.bundle.formats import Role
 from volary.bundle.manifest import Golden, Tensor
+from volary.bundle.metadata import Requirements
 from volary.bundle.tensors import Datatype
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
@@ -158,6 +159,15 @@ def test_metadata_are_checked_before_anything_is_done(model: Path, changes: dict
     found = refusal(model.with_name("nowhere.onnx"), **changes)
     assert found.reason is Reason.SPEC_INVALID
     assert said in found.message
+
+
+def test_a_runtime_must_know_the_opset_of_the_model(model: Path) -> None:
+    found = refusal(model, requirements=Requirements(opset=models.OPSET - 1))
+    assert (found.reason, found.message) == (
+        Reason.SPEC_INVALID,
+        "requirements.opset is 20, the model itself uses 21; write 21 or leave it out",
+    )
+    pack(model, requirements=Requirements(opset=models.OPSET))
 
 
 def test_outputs_in_fp16_and_fp64_get_the_tolerance_of_their_type(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from tests.support.install import REPOSITORY
 from tests.unit.packaging import models
+from volary import packaging
 from volary.bundle.formats import Role
 from volary.bundle.manifest import Manifest, Rule
 from volary.bundle.metadata import Requirements
@@ -40,13 +42,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "labels.json").write_text('["a", "b", "c"]')
     (folder / "evaluation.py").write_text(EVALUATION)
     shutil.copyfile(EXAMPLE, folder / "volary.yaml")
-    monkeypatch.delitem(__import__("sys").modules, "evaluation", raising=False)
+    monkeypatch.delitem(sys.modules, "evaluation", raising=False)
     return folder
 
 
 def manifest(folder: Path) -> Manifest:
-    from volary import packaging
-
     return packaging.load(folder).manifest
 
 
@@ -82,7 +82,7 @@ def test_the_example_packs(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys
     assert found.labels == {"team": "ocr", "example.com/tier": "gold"}
     assert found.license == "Apache-2.0"
     assert found.training == {"data": "scikit-learn digits", "rows": "1200", "commit": "4f2a9c1"}
-    assert found.requirements == Requirements(opset=18, memory=64 * 2**20)
+    assert found.requirements == Requirements(opset=21, memory=64 * 2**20)
     shown = capsys.readouterr().out
     for words in ("digits 1.0.0, 3 files", "accuracy = 1", "team=ocr", "samples  3", "needs    memory 64 MiB", "largest at the same place"):
         assert words in shown
@@ -121,6 +121,13 @@ def test_what_a_recipe_becomes(tmp_path: Path) -> None:
     assert recipe(BASE[:-1] + ", golden: s.npz}", tmp_path).samples == tmp_path / "s.npz"
     assert recipe(BASE[:-1] + ", golden: s.npz}", tmp_path, golden="t.npz").samples == Path("t.npz")
     assert recipe(BASE[:-1] + ", requirements: {memory: 2Gi}}", tmp_path).requirements == Requirements(memory=2 * 2**30)
+
+
+def test_sizes_belong_to_the_samples_they_were_written_for(tmp_path: Path) -> None:
+    text = BASE[:-1] + ", golden: auto, dims: {batch: 4}}"
+    assert recipe(text, tmp_path, golden="auto").samples == Auto({"batch": 4})
+    assert recipe(text, tmp_path, dims={"length": 2}).samples == Auto({"batch": 4, "length": 2})
+    assert recipe(text, tmp_path, golden="s.npz").samples == Path("s.npz")
 
 
 def test_options_override_key_by_key(tmp_path: Path) -> None:
