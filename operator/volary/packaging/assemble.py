@@ -12,13 +12,13 @@ from volary.bundle.formats import Format, Role
 from volary.bundle.manifest import File, Golden, Manifest
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
-from volary.packaging import bundle, config, cover, evaluate, facts, generate, golden, onnx, samples, tolerances
+from volary.packaging import bundle, config, cover, evaluate, facts, generate, golden, onnx, samples, session, tolerances, traits
 from volary.packaging.bundle import Bundle
-from volary.packaging.onnx import Inspected
 from volary.packaging.recipe import Auto, Recipe
 from volary.packaging.samples import Inputs
 from volary.packaging.session import Session
 from volary.packaging.source import Source
+from volary.packaging.traits import Traits
 
 MODEL = "model.onnx"
 GOLDEN = "golden.json"
@@ -31,20 +31,22 @@ class _Packed:
     """The model in its place in the bundle; it is loaded when it is first to answer."""
 
     path: Path
-    inspected: Inspected
+    traits: Traits
 
     @cached_property
     def session(self) -> Session:
         """Raises Refused (LoadFailed)."""
-        return Session(self.path, self.inspected.outputs)
+        return Session(session.load(self.path), self.traits.outputs)
 
 
 def assemble(directory: Path, source: Source, recipe: Recipe) -> Bundle:
     """Fill `directory`. Raises Refused: what would not be fetched is not packed either."""
     inspected = onnx.inspect(source.model)
-    _check_needs(recipe, inspected)
+    known = {"onnx.opset": str(inspected.opset), "onnx.producer": inspected.producer, **source.facts}
+    _check_needs(recipe, inspected.opset)
     roles = _copy_model(directory, source.model, inspected.data)
-    packed = _Packed(directory / next(iter(roles)), inspected)
+    graph = directory / next(iter(roles))
+    packed = _Packed(graph, traits.of_onnx(graph, inspected.inputs, inspected.outputs))
     roles |= config.copy(recipe.config, directory)
     tolerance = _record(packed, recipe)
     if tolerance is not None:
@@ -59,7 +61,7 @@ def assemble(directory: Path, source: Source, recipe: Recipe) -> Bundle:
         inputs=inspected.inputs,
         outputs=inspected.outputs,
         golden=tolerance,
-        build=facts.build(source, inspected, ran="session" in vars(packed)),
+        build=facts.build(known, ran="session" in vars(packed)),
         labels=metadata.labels,
         license=metadata.license,
         metrics=metadata.metrics,
@@ -69,12 +71,12 @@ def assemble(directory: Path, source: Source, recipe: Recipe) -> Bundle:
     return _sealed(directory, content)
 
 
-def _check_needs(recipe: Recipe, inspected: Inspected) -> None:
+def _check_needs(recipe: Recipe, opset: int) -> None:
     needs = recipe.requirements
-    if needs is not None and needs.opset is not None and needs.opset < inspected.opset:
+    if needs is not None and needs.opset is not None and needs.opset < opset:
         raise Refused(
             Reason.SPEC_INVALID,
-            f"requirements.opset is {needs.opset}, the model itself uses {inspected.opset}; write {inspected.opset} or leave it out",
+            f"requirements.opset is {needs.opset}, the model itself uses {opset}; write {opset} or leave it out",
         )
 
 
@@ -90,19 +92,19 @@ def _copy_model(directory: Path, model: Path, data: Sequence[str]) -> Roles:
 
 def _record(packed: _Packed, recipe: Recipe) -> Golden | None:
     """Write the golden samples, if the recipe wants any."""
-    inspected = packed.inspected
+    known = packed.traits
     tolerance = tolerances.choose(
         GOLDEN,
-        inspected.outputs,
-        inspected.precision,
+        known.outputs,
+        known.precision,
         absolute=recipe.absolute,
         relative=recipe.relative,
         rules=recipe.tolerances,
     )
     if recipe.samples is None:
         return None
-    inputs = _made_up(packed, recipe.samples) if isinstance(recipe.samples, Auto) else samples.read(recipe.samples, inspected.inputs)
-    data = golden_file.dump(golden.record(packed.session, inputs, inspected, tolerance))
+    inputs = _made_up(packed, recipe.samples) if isinstance(recipe.samples, Auto) else samples.read(recipe.samples, known.inputs)
+    data = golden_file.dump(golden.record(packed.session, inputs, known, tolerance))
     if len(data) > limits.GOLDEN_BYTES:
         raise Refused(
             Reason.LIMIT_EXCEEDED,
@@ -113,15 +115,15 @@ def _record(packed: _Packed, recipe: Recipe) -> Golden | None:
 
 
 def _made_up(packed: _Packed, auto: Auto) -> Sequence[Inputs]:
-    inspected = packed.inspected
+    known = packed.traits
     seed = bytes.fromhex(bundle.sha256(packed.path))
-    return cover.choose(packed.session, generate.candidates(inspected.inputs, inspected.axes, auto.dims, seed), inspected)
+    return cover.choose(packed.session, generate.candidates(known.inputs, known.axes, auto.dims, seed), known)
 
 
 def _scores(packed: _Packed, recipe: Recipe) -> dict[str, float]:
     if recipe.evaluate is None:
         return {}
-    return evaluate.evaluate(recipe.evaluate, recipe.home, packed.session, packed.inspected)
+    return evaluate.evaluate(recipe.evaluate, recipe.home, packed.session, packed.traits)
 
 
 def _sealed(directory: Path, content: Manifest) -> Bundle:

@@ -11,9 +11,9 @@ from volary.common.errors import Refused
 from volary.common.reasons import Reason
 from volary.packaging import golden
 from volary.packaging.generate import Candidate
-from volary.packaging.onnx import Inspected
 from volary.packaging.samples import Inputs
 from volary.packaging.session import RunFailed, Session
+from volary.packaging.traits import Traits
 
 BYTES = limits.MIB  # of all chosen samples, unless a single one has more
 _ELEMENTS = 64  # labels, or rows, of an output that are looked at
@@ -28,7 +28,7 @@ class _Answered:
     size: int  # bytes as JSON
 
 
-def choose(session: Session, candidates: Iterable[Candidate], inspected: Inspected) -> list[Inputs]:
+def choose(session: Session, candidates: Iterable[Candidate], traits: Traits) -> list[Inputs]:
     """The fewest, found greedily, that show every kind of input and every answer that all of them show.
 
     Candidates that the model cannot answer with numbers are left out. Raises Refused (GoldenInvalid) when none is left.
@@ -37,7 +37,7 @@ def choose(session: Session, candidates: Iterable[Candidate], inspected: Inspect
     trouble = ""
     for candidate in candidates:
         try:
-            sample = golden.answered(session, candidate.inputs, inspected)
+            sample = golden.answered(session, candidate.inputs, traits)
         except RunFailed as error:
             trouble = str(error)
             continue

@@ -12,13 +12,13 @@ import numpy as np
 
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
-from volary.packaging.onnx import Inspected
 from volary.packaging.recipe import Evaluation, Predict
 from volary.packaging.samples import DTYPES, Array, Inputs
 from volary.packaging.session import RunFailed, Session, first_line
+from volary.packaging.traits import Traits
 
 
-def evaluate(function: str | Evaluation, home: Path, session: Session, inspected: Inspected) -> dict[str, float]:
+def evaluate(function: str | Evaluation, home: Path, session: Session, traits: Traits) -> dict[str, float]:
     """What the function says of the model. Raises Refused (EvaluationFailed, SpecInvalid); its cause is the function's error.
 
     The function gets `predict`, which takes the model's inputs by name, any number of rows at once, and
@@ -30,7 +30,7 @@ def evaluate(function: str | Evaluation, home: Path, session: Session, inspected
         else:
             label, called = f"{function.__module__}:{function.__qualname__}", function
         try:
-            found = called(predict(session, inspected))
+            found = called(predict(session, traits))
         except (Exception, SystemExit) as error:  # noqa: BLE001 -- a user's function may raise anything, and scripts end themselves
             _failed(label, error)
     return _metrics(label, found)
@@ -46,11 +46,11 @@ def check(metrics: Mapping[str, float], minimums: Mapping[str, float]) -> None:
             raise Refused(Reason.METRIC_TOO_LOW, f"{name} is {metrics[name]:.6g}, it must be {least:g} or more; nothing was packed")
 
 
-def predict(session: Session, inspected: Inspected) -> Predict:
+def predict(session: Session, traits: Traits) -> Predict:
     """The model as a function. Numbers are converted to the datatype of the input where nothing but precision is lost."""
 
     def run(inputs: Inputs) -> dict[str, Array]:
-        wanted = {tensor.name: DTYPES.get(tensor.datatype) for tensor in inspected.inputs}
+        wanted = {tensor.name: DTYPES.get(tensor.datatype) for tensor in traits.inputs}
         if set(inputs) != set(wanted):
             raise ValueError(f"predict was given {sorted(inputs)}, the model has the inputs {sorted(wanted)}")
         try:

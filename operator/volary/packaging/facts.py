@@ -6,8 +6,6 @@ from importlib import metadata
 from types import MappingProxyType
 
 from volary import __version__
-from volary.packaging.onnx import Inspected
-from volary.packaging.source import Source
 
 _VALUE = 200  # characters
 
@@ -22,17 +20,10 @@ _EXPORTERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 
 
-def build(source: Source, inspected: Inspected, *, ran: bool) -> dict[str, str]:
-    """For the manifest's `build`. `ran`: whether ONNX Runtime had a part in it."""
-    facts = {
-        "volary": __version__,
-        "python": platform.python_version(),
-        "onnx": metadata.version("onnx"),
-        "onnx.opset": str(inspected.opset),
-        "onnx.producer": inspected.producer,
-        **_frameworks(inspected.producer),
-        **source.facts,
-    }
+def build(known: Mapping[str, str], *, ran: bool) -> dict[str, str]:
+    """For the manifest's `build`: what is known of the source, and what is installed here. `ran`: whether ONNX Runtime had a part in it."""
+    facts = {"volary": __version__, "python": platform.python_version(), "onnx": metadata.version("onnx"), **known}
+    facts |= _frameworks(known.get("onnx.producer", ""))
     if ran:
         facts |= {"onnxruntime": metadata.version("onnxruntime"), "numpy": metadata.version("numpy")}
     return {key: value[:_VALUE] for key, value in facts.items() if value}

@@ -11,40 +11,40 @@ from volary.bundle.manifest import Golden, Tensor
 from volary.bundle.tensors import Datatype
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
-from volary.packaging.onnx import Inspected
 from volary.packaging.samples import Array, Inputs
 from volary.packaging.session import RunFailed, Session
+from volary.packaging.traits import Traits
 
 
-def record(session: Session, inputs: Iterable[Inputs], inspected: Inspected, tolerance: Golden) -> list[Sample]:
+def record(session: Session, inputs: Iterable[Inputs], traits: Traits, tolerance: Golden) -> list[Sample]:
     """Run the model on each input, twice. Raises Refused (GoldenInvalid).
 
     Two runs that differ by more than the tolerance mean that the model is not a function of its
     inputs; its samples would prove nothing.
     """
     given = list(inputs)
-    first = [_recorded(session, number, each, inspected) for number, each in enumerate(given)]
+    first = [_recorded(session, number, each, traits) for number, each in enumerate(given)]
     # After all the others, so that a model that counts its calls is found out too.
     for number, (each, sample) in enumerate(zip(given, first, strict=True)):
-        again = _recorded(session, number, each, inspected)
+        again = _recorded(session, number, each, traits)
         difference = golden.compare(sample.outputs, [tensor.model_dump(mode="json") for tensor in again.outputs], tolerance)
         if difference is not None:
-            _invalid(f"sample {number} is answered differently the second time: {difference}; {_why(inspected.random)}")
+            _invalid(f"sample {number} is answered differently the second time: {difference}; {_why(traits.random)}")
     return first
 
 
-def answered(session: Session, inputs: Inputs, inspected: Inspected) -> Sample:
+def answered(session: Session, inputs: Inputs, traits: Traits) -> Sample:
     """One request and its answer. Raises RunFailed, also for an answer that cannot be written down."""
     answers = session.run(inputs)
     return Sample(
-        inputs=tuple(_values(tensor, inputs[tensor.name]) for tensor in inspected.inputs),
-        outputs=tuple(_values(tensor, answers[tensor.name]) for tensor in inspected.outputs),
+        inputs=tuple(_values(tensor, inputs[tensor.name]) for tensor in traits.inputs),
+        outputs=tuple(_values(tensor, answers[tensor.name]) for tensor in traits.outputs),
     )
 
 
-def _recorded(session: Session, number: int, inputs: Inputs, inspected: Inspected) -> Sample:
+def _recorded(session: Session, number: int, inputs: Inputs, traits: Traits) -> Sample:
     try:
-        return answered(session, inputs, inspected)
+        return answered(session, inputs, traits)
     except RunFailed as error:
         _invalid(f"sample {number}: {error}")
 

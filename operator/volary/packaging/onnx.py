@@ -1,7 +1,7 @@
 """Look into an ONNX model: what goes in, what comes out, which other files it needs."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ from volary.bundle.manifest import Tensor
 from volary.bundle.tensors import Datatype
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
-from volary.packaging import graph
 
 _DATATYPES = {
     TensorProto.BOOL: Datatype.BOOL,
@@ -43,9 +42,6 @@ class Inspected:
     data: tuple[str, ...]  # names of files with weights, beside the model
     opset: int
     producer: str  # name and version, as far as the file tells
-    axes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # names of each input's axes
-    precision: Datatype | None = None  # the least exact type of float in the graph
-    random: tuple[str, ...] = ()  # operators that draw random numbers
 
 
 def inspect(path: Path) -> Inspected:
@@ -64,9 +60,6 @@ def inspect(path: Path) -> Inspected:
         data=tuple(sorted(set(_external(path, model)))),
         opset=max((each.version for each in model.opset_import if each.domain in _DEFAULT_DOMAINS), default=0),
         producer=" ".join(part for part in (model.producer_name, model.producer_version) if part),
-        axes=graph.axes(model.graph),
-        precision=graph.precision(model),
-        random=graph.random_operators(model),
     )
 
 
@@ -99,12 +92,12 @@ def _external(path: Path, model: Any) -> Iterator[str]:
         yield location
 
 
-def _tensors(found: Any) -> Iterator[Any]:
+def _tensors(graph: Any) -> Iterator[Any]:
     """All constants of a graph, those in branches and loop bodies included."""
-    yield from found.initializer
-    for sparse in found.sparse_initializer:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
         yield from (sparse.values, sparse.indices)
-    for node in found.node:
+    for node in graph.node:
         for attribute in node.attribute:
             yield from (attribute.t, *attribute.tensors)
             for inner in (attribute.g, *attribute.graphs):

@@ -83,10 +83,8 @@ class Project(_Strict):
 def read(path: Path) -> Project:
     """The file, its paths made good for this process. Raises Refused (SpecInvalid, FileNotFound)."""
     project = parse(str(path), document.load(path))
-    found = {name: str(path.parent / value) for name in ("model", "output", "golden") if (value := getattr(project, name)) is not None}
-    if project.golden == AUTO:
-        found["golden"] = AUTO
-    return project.model_copy(update={**found, "config": [str(path.parent / each) for each in project.config]})
+    found = {name: _below(path.parent, value) for name in ("model", "output", "golden") if (value := getattr(project, name)) is not None}
+    return project.model_copy(update={**found, "config": [_below(path.parent, each) for each in project.config]})
 
 
 def parse(place: str, data: object) -> Project:
@@ -136,6 +134,11 @@ def recipe(project: Project, home: Path) -> Recipe:
         minimums=project.minimums,
         home=home,
     )
+
+
+def _below(folder: Path, value: str) -> str:
+    """A path relative to the file, made good for this process; what is no path stays."""
+    return value if value == AUTO or "://" in value else str(folder / value)
 
 
 def _samples(project: Project) -> Path | Auto | None:

@@ -7,30 +7,34 @@ from onnx import TensorProto, helper
 
 from tests.unit.packaging import models
 from volary.bundle.tensors import Datatype
-from volary.packaging import onnx
+from volary.packaging.traits import Traits, of_onnx
+
+
+def traits(path: Path) -> Traits:
+    return of_onnx(path, (), ())
 
 
 def test_axes_have_names(tmp_path: Path) -> None:
-    assert onnx.inspect(models.lookup(tmp_path / "m.onnx")).axes == {"ids": ("batch", "length")}
-    assert onnx.inspect(models.double(tmp_path / "m.onnx", [2, 3])).axes == {"x": ("", "")}
+    assert traits(models.lookup(tmp_path / "m.onnx")).axes == {"ids": ("batch", "length")}
+    assert traits(models.double(tmp_path / "m.onnx", [2, 3])).axes == {"x": ("", "")}
 
 
 def test_the_least_exact_float_on_the_way(tmp_path: Path) -> None:
-    assert onnx.inspect(models.double(tmp_path / "m.onnx")).precision is Datatype.FP32
-    assert onnx.inspect(models.doubles(tmp_path / "m.onnx")).precision is Datatype.FP64
-    assert onnx.inspect(models.halves(tmp_path / "m.onnx")).precision is Datatype.FP16
-    assert onnx.inspect(models.mixed(tmp_path / "m.onnx")).precision is None
+    assert traits(models.double(tmp_path / "m.onnx")).precision is Datatype.FP32
+    assert traits(models.doubles(tmp_path / "m.onnx")).precision is Datatype.FP64
+    assert traits(models.halves(tmp_path / "m.onnx")).precision is Datatype.FP16
+    assert traits(models.mixed(tmp_path / "m.onnx")).precision is None
 
 
 def test_random_operators_are_named(tmp_path: Path) -> None:
-    assert onnx.inspect(models.double(tmp_path / "m.onnx")).random == ()
-    assert onnx.inspect(models.random(tmp_path / "m.onnx")).random == ("RandomNormalLike (noise)",)
-    assert onnx.inspect(models.branching(tmp_path / "m.onnx")).random == ("RandomUniformLike (noise)",)
+    assert traits(models.double(tmp_path / "m.onnx")).random == ()
+    assert traits(models.random(tmp_path / "m.onnx")).random == ("RandomNormalLike (noise)",)
+    assert traits(models.branching(tmp_path / "m.onnx")).random == ("RandomUniformLike (noise)",)
 
 
 @pytest.mark.parametrize("training", [True, False])
 def test_dropout_is_random_in_training_mode_only(tmp_path: Path, training: bool) -> None:
-    assert onnx.inspect(models.dropout(tmp_path / "m.onnx", training=training)).random == (("Dropout (drop)",) if training else ())
+    assert traits(models.dropout(tmp_path / "m.onnx", training=training)).random == (("Dropout (drop)",) if training else ())
 
 
 def test_a_mode_that_the_graph_computes_may_be_training(tmp_path: Path) -> None:
@@ -40,4 +44,4 @@ def test_a_mode_that_the_graph_computes_may_be_training(tmp_path: Path) -> None:
     ]
     inputs = [models.value("x", ["batch", 3]), models.value("mode", [], TensorProto.BOOL)]
     path = models.write(tmp_path / "m.onnx", nodes, inputs, [models.value("y", ["batch", 3])])
-    assert onnx.inspect(path).random == ("Dropout (drop)",)
+    assert traits(path).random == ("Dropout (drop)",)
