@@ -5,6 +5,7 @@ import json
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from volary.bundle.manifest import Tensor
 from volary.cli import describe
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
-from volary.packaging import Bundle
+from volary.packaging import Bundle, Recipe
 
 if TYPE_CHECKING:
     from volary.packaging.project import Project
@@ -68,19 +69,10 @@ def _configure_metadata(group: argparse._ArgumentGroup) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0."""
-    from volary.packaging import project
-
-    file = args.file or (Path(_FILE) if args.model is None else None)
-    if file is not None and args.file is None and not file.exists():
-        raise Refused(Reason.FILE_NOT_FOUND, f"there is no {_FILE} here that says what to pack; write one, or give MODEL")
-    wanted, home = wishes(args), Path()
-    if file is not None:
-        found = project.read(file)
-        # Beside whatever names the function: the file, or the person who typed it.
-        home = file.parent if args.evaluate is None else home
-        wanted = project.override(found, wanted)
+    recipe = recipe_of(args)
     try:
-        bundle = packaging.make(project.recipe(wanted, home))
+        with redirect_stdout(sys.stderr):  # a function of the user's may print; our stdout is for data
+            bundle = packaging.make(recipe)
     except Refused as error:
         if args.debug and error.__cause__ is not None:
             traceback.print_exception(error.__cause__)
@@ -93,6 +85,22 @@ def run(args: argparse.Namespace) -> int:
     if bundle.manifest.golden is None:
         sys.stderr.write("there are no golden samples: pods cannot prove that they serve this model; add --golden FILE, or --golden auto\n")
     return 0
+
+
+def recipe_of(args: argparse.Namespace) -> Recipe:
+    """What the file says, if one is to be read, and what the command line says otherwise. Raises Refused."""
+    from volary.packaging import project
+
+    file: Path | None = args.file
+    if file is None and args.model is None:
+        file = Path(_FILE)
+        if not file.exists():
+            raise Refused(Reason.FILE_NOT_FOUND, f"there is no {_FILE} here that says what to pack; write one, or give MODEL")
+    if file is None:
+        return project.recipe(wishes(args), Path())
+    # A function is beside whatever names it: the file, or the person who typed it.
+    home = file.parent if args.evaluate is None else Path()
+    return project.recipe(project.override(project.read(file), wishes(args)), home)
 
 
 def wishes(args: argparse.Namespace) -> "Project":
