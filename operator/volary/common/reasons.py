@@ -64,6 +64,8 @@ class Reason(StrEnum):
     DIGEST_MISMATCH = "DigestMismatch"
     FORMAT_UNSUPPORTED = "FormatUnsupported"
     GOLDEN_INVALID = "GoldenInvalid"
+    EVALUATION_FAILED = "EvaluationFailed"
+    METRIC_TOO_LOW = "MetricTooLow"
     DISK_FULL = "DiskFull"
     # Pods
     IMAGE_PULL_FAILED = "ImagePullFailed"
@@ -153,6 +155,10 @@ REASONS: Mapping[Reason, Meaning] = MappingProxyType(
             Kind.USER, "The runtime cannot serve this format.", "Choose another spec.runtime.name or convert the model."
         ),
         Reason.GOLDEN_INVALID: Meaning(Kind.USER, "The golden samples cannot be used.", "Pack the bundle again."),
+        Reason.EVALUATION_FAILED: Meaning(
+            Kind.USER, "The function that scores the model cannot be used.", "The message is its own; `volary pack --debug` shows where."
+        ),
+        Reason.METRIC_TOO_LOW: Meaning(Kind.USER, "The model scores lower than it must.", "Train a better one, or lower the minimum."),
         Reason.DISK_FULL: Meaning(Kind.VERDICT, "The pod's disk is too small for the bundle.", "Raise spec.runtime.resources."),
         Reason.IMAGE_PULL_FAILED: Meaning(
             Kind.WAITING, "An image cannot be pulled; given up at the progress deadline.", "Correct spec.runtime.image."
