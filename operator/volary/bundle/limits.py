@@ -25,6 +25,13 @@ BUILD_ENTRIES = 64
 BUILD_KEY = 128
 BUILD_VALUE = 1_024
 
+GRAPH_BYTES = 256 * MIB  # of a model file that are read to look at its graph; weights in tensors are skipped and do not count
+GRAPH_FIELDS = 5_000_000  # protobuf fields looked at: about 10 s; a graph of 30,000 nodes has 400,000
+GRAPH_OPERATORS = 20_000  # different ones, functions of the model included
+TENSOR_RANK = 64  # dimensions of a constant
+GRAPH_WRITTEN = 500_000  # nodes of a SavedModel's main graph
+GRAPH_NODES = 10_000_000  # after every call of a function is replaced by its body, as runtimes do
+
 PREFLIGHT_BYTES = 64 * MIB  # a preflight proves the digests of this much; the pods prove all
 
 
