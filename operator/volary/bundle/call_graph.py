@@ -31,10 +31,8 @@ def check(file: str, bodies: Mapping[Key, Body]) -> None:
             body = bodies[done]
             size = body.nodes + sum(count * sizes[callee] for callee, count in body.calls.items() if callee in bodies)
             if size > limits.GRAPH_NODES:
-                raise Refused(
-                    Reason.LIMIT_EXCEEDED,
-                    f"{paths.show(file)}: {show(done)} has more than {limits.GRAPH_NODES:,} nodes when calls are replaced by what they call",
-                )
+                what = f"more than {limits.GRAPH_NODES:,} nodes when calls are replaced by what they call"
+                raise Refused(Reason.LIMIT_EXCEEDED, f"{paths.show(file)}: {show(done)} has {what}; call functions less often")
             sizes[done] = size
 
 

@@ -220,7 +220,7 @@ def _check_versions(name: str, found: _Found) -> None:
         if newest is not None and not 1 <= version <= newest:
             raise Refused(
                 Reason.OPERATOR_NOT_ALLOWED,
-                f"{paths.show(name)} uses opset {version} of {domain or 'ai.onnx'}, ONNX Runtime has 1 to {newest}; export it for one of those",
+                f"{paths.show(name)} uses opset {version} of {domain or 'ai.onnx'}, ONNX Runtime has 1 to {newest}; export it for one",
             )
 
 

@@ -78,7 +78,7 @@ def check_sparse(walker: Walker, span: Span, owner: str, files: Mapping[str, int
     return [each for each in found if each is not None]
 
 
-def _read(walker: Walker, span: Span, owner: str) -> _Tensor:  # noqa: C901 -- a case a field
+def _read(walker: Walker, span: Span, owner: str) -> _Tensor:
     tensor = _Tensor()
     for number, value in walker.fields(span, TENSOR):
         match number, value:

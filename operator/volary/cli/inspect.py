@@ -84,14 +84,19 @@ def _show_graph(facts: Facts) -> None:
     console = Console(highlight=False, soft_wrap=True)
     opsets = ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in facts.opsets)
     of = [facts.producer, f"opset {opsets}" if opsets else "", f"{facts.functions} functions" if facts.functions else ""]
-    console.print(escape("; ".join(["graph", *(part for part in of if part)])))
+    console.print(_harmless("; ".join(["graph", *(part for part in of if part)])))
     operators = _table("operator", "domain", "nodes")
     for each in facts.operators:
-        operators.add_row(escape(each.name), escape(each.domain or "-"), str(each.count))
+        operators.add_row(_harmless(each.name), _harmless(each.domain or "-"), str(each.count))
     console.print(operators)
     if facts.external:
         files = len({each.location for each in facts.external})
         console.print(f"{len(facts.external)} tensors of {limits.show(sum(each.length for each in facts.external))} in {files} data files")
+
+
+def _harmless(text: str) -> str:
+    """Names in a graph may be of any characters, those that steer a terminal too."""
+    return escape(ascii(text)[1:-1])
 
 
 def _table(*columns: str) -> Table:

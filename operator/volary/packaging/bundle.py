@@ -44,7 +44,7 @@ def verify(bundle: Bundle) -> None:
 
 
 def inspect(bundle: Bundle) -> Facts:
-    """What the graph is made of. Raises Refused (FormatUnsupported, ModelInvalid, OperatorNotAllowed, ExternalDataInvalid, LimitExceeded)."""
+    """What the graph is made of. Raises Refused (ModelInvalid, OperatorNotAllowed, ExternalDataInvalid, LimitExceeded)."""
     return graph.check(bundle.manifest, lambda file: reader(bundle.path / file.path))
 
 
