@@ -106,3 +106,10 @@ def test_a_good_model_is_described() -> None:
     assert facts.opsets == (("", 21), ("own", 1))
     assert [(each.domain, each.name, each.count) for each in facts.operators] == [("", "Add", 1), ("", "Relu", 1), ("own", "F", 2)]
     assert (facts.inputs, facts.outputs, facts.functions) == (("x",), ("y",), 1)
+
+
+def test_57_a_loop_of_a_trillion_turns_passes_and_is_left_to_the_golden_samples() -> None:
+    """Nobody can tell from a graph how long it runs. In a pod it answers no golden sample in time."""
+    turns = inside([], library.TensorProto.INT64, int64_data=[10**12])
+    node = library.helper.make_node("Loop", ["turns"], ["z"], body=graph())
+    assert onnx(encoded(graph([node], tensors=[turns]))).operators[-1].name == "Loop"
