@@ -7,7 +7,7 @@ from tests.unit.bundle import hostile_onnx as hostile
 from tests.unit.bundle import inspecting
 from tests.unit.bundle.hostile_onnx import CASES, GOOD, encoded, graph, inside, outside
 from tests.unit.bundle.inspecting import Case, onnx, refusal
-from tests.unit.bundle.wire import field, tag, varint
+from tests.unit.bundle.wire import field, message, tag, varint
 from volary.bundle import limits, onnx_graph
 from volary.bundle.facts import External
 from volary.common.errors import Refused
@@ -73,7 +73,7 @@ def test_a_reader_that_ends_early_is_not_believed() -> None:
 
 
 def test_pages_grow_with_what_is_read_in_one_go() -> None:
-    data = encoded(graph([library.helper.make_node("Relu", ["x"], [f"z{number}" * 10]) for number in range(20_000)]))
+    data = encoded(graph([library.helper.make_node("Relu", ["x"], [f"z{number}" * 100]) for number in range(3_000)]))
     reader = inspecting.counted(data)
     onnx_graph.check(reader, reader.size, "model.onnx", {})
     assert len(data) > limits.MIB
@@ -83,11 +83,12 @@ def test_pages_grow_with_what_is_read_in_one_go() -> None:
 
 def test_a_forest_of_many_numbers_is_quick() -> None:
     """A million numbers in an attribute are one field: with a field each, the limit on fields would be met by real forests."""
-    node = library.helper.make_node("TreeEnsembleRegressor", ["x"], ["z"], domain="ai.onnx.ml", nodes_nodeids=range(1_000_000))
-    data = encoded(graph([node]), opsets={"ai.onnx.ml": 3})
-    reader = inspecting.counted(data)
+    ids = b"".join(field(8, number) for number in (0, 127, 128, 2**31, -1)) * 200_000
+    node = message((4, "TreeEnsembleRegressor"), (5, ids + field(1, "nodes_nodeids")), (7, "ai.onnx.ml"))
+    reader = inspecting.counted(hostile.by_hand(hostile._GRAPH + field(1, node)))
     facts = onnx_graph.check(reader, reader.size, "model.onnx", {})
     assert [each.name for each in facts.operators] == ["Add", "TreeEnsembleRegressor"]
+    assert reader.size > 4 * limits.MIB
 
 
 def test_a_custom_domain_that_the_caller_allows_passes() -> None:
