@@ -6,15 +6,16 @@ and in each function, and its operator must be on a list of those that compute.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from volary.bundle import call_graph, limits, paths
+from volary.bundle import call_graph, limits, paths, saved_model_files
 from volary.bundle.call_graph import Body, Key
 from volary.bundle.facts import Facts, Operator
 from volary.bundle.formats import Format
 from volary.bundle.protobuf import Reader, Schema, Span, Walker
-from volary.bundle.saved_model_operators import ALLOWED, RESTORE, SAVE, SAVER
+from volary.bundle.saved_model_code import Code, Function, Node, node_of, total
+from volary.bundle.saved_model_operators import ALLOWED, RESTORE, SAVE, SAVER, TABLES
 from volary.bundle.saved_model_schema import (
     ASSET,
     ATTRIBUTE,
@@ -31,6 +32,7 @@ from volary.bundle.saved_model_schema import (
     NODE,
     NODE_LIST,
     OPERATOR,
+    PARAMETER,
     SAVED_MODEL,
     SIGNATURE,
     SPARSE,
@@ -46,29 +48,16 @@ _INIT = "__saved_model_init_op"  # a signature that the server runs, and no requ
 
 
 @dataclass(slots=True)
-class _Code:
-    """Nodes that run together: a function, or one node of the main graph."""
-
-    operators: dict[str, str] = field(default_factory=dict)  # those of the saver, with a node that is of it
-    inputs: list[str] = field(default_factory=list)  # names of nodes; of the main graph only
-    calls: Counter[str] = field(default_factory=Counter)
-    nodes: int = 0
-
-
-@dataclass(slots=True)
 class _Meta:
     """One meta graph."""
 
     tags: set[str] = field(default_factory=set)
     producer: str = ""
     counts: Counter[str] = field(default_factory=Counter)
-    graph: dict[str, _Code] = field(default_factory=dict)
-    functions: dict[str, _Code] = field(default_factory=dict)
-    served: list[str] = field(default_factory=list)  # nodes that a request or the start of the server asks for
-    restore: str = ""  # the node that reads the variables
+    code: Code = field(default_factory=Code)
     inputs: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
-    assets: list[str] = field(default_factory=list)
+    assets: list[str] = field(default_factory=list)  # names of files
 
 
 def check(reader: Reader, size: int, name: str, files: Collection[str], *, budget: int = limits.GRAPH_BYTES) -> Facts:
@@ -86,8 +75,8 @@ def check(reader: Reader, size: int, name: str, files: Collection[str], *, budge
     if version != _SCHEMA_VERSION:
         raise walker.invalid(0, f"its schema version is {version}, expected {_SCHEMA_VERSION}")
     for meta in metas:
-        _check_saver(walker.name, meta)
-        _check_calls(name, meta)
+        _check_calls(name, meta.code)
+        saved_model_files.check(walker.name, meta.code)
         _check_assets(walker.name, meta, files)
     return _facts(_served(walker.name, metas))
 
@@ -99,6 +88,7 @@ class _Inspection:
         self._walker = walker
         self._text = walker.text
         self._meta = _Meta()
+        self._nodes_left = limits.GRAPH_WRITTEN
 
     def meta_graph(self, message: Span) -> _Meta:
         for number, value in self._spans(message, META_GRAPH):
@@ -114,7 +104,7 @@ class _Inspection:
                 case 5:
                     self._signature(value)
                 case 6:
-                    self._meta.assets += [self._text(name) for key, name in self._spans(value, ASSET) if key == 2]
+                    self._asset(value)
                 case _:
                     pass
         return self._meta
@@ -129,100 +119,120 @@ class _Inspection:
     def _graph(self, message: Span) -> None:
         for number, value in self._spans(message, GRAPH):
             if number == 1:
-                name, code = self._node(value, _Code(), "of the graph")
-                if name in self._meta.graph:
-                    raise self._walker.invalid(value.start, f"two nodes are named {paths.show(name)}")
-                self._meta.graph[name] = code
-                if len(self._meta.graph) > limits.GRAPH_WRITTEN:
-                    raise self._walker.beyond(f"has more than {limits.GRAPH_WRITTEN:,} nodes outside of functions")
+                self._node(value, self._meta.code.graph, "of the graph")
             elif number == 2:
                 for kind, item in self._spans(value, LIBRARY):
                     if kind == 1:
                         self._function(item)
 
     def _function(self, message: Span) -> None:
-        code, name = _Code(), ""
+        function, name = Function(), ""
         for number, value in self._spans(message, FUNCTION):
             if number == 1:
-                name = next((self._text(item) for key, item in self._spans(value, OPERATOR) if key == 1), "")
+                name = self._operator(value, function)
             elif number == 3:
-                self._node(value, code, f"of the function {paths.show(name)}")
-        code.inputs.clear()  # all nodes of a function run, whatever their inputs
-        if name in self._meta.functions:
+                self._node(value, function.nodes, f"of the function {paths.show(name)}")
+        if name in self._meta.code.functions:
             raise self._walker.invalid(message.start, f"the function {paths.show(name)} is defined twice")
-        self._meta.functions[name] = code
+        self._meta.code.functions[name] = function
 
-    def _node(self, message: Span, code: _Code, owner: str) -> tuple[str, _Code]:
-        """Add a node to the code it is part of; its name, and the code."""
-        name = operator = ""
+    def _operator(self, message: Span, function: Function) -> str:
+        """The signature of a function: its name."""
+        name = ""
+        for number, value in self._spans(message, OPERATOR):
+            if number == 1:
+                name = self._text(value)
+            elif number == 2:
+                function.parameters += [self._text(item) for kind, item in self._spans(value, PARAMETER) if kind == 1]
+        return name
+
+    def _node(self, message: Span, nodes: dict[str, Node], owner: str) -> None:
+        node, name = Node(), ""
         for number, value in self._spans(message, NODE):
             match number:
                 case 1:
                     name = self._text(value)
                 case 2:
-                    operator = self._text(value)
+                    node.operator = self._text(value)
                 case 3:
-                    code.inputs.append(_node_of(self._text(value)))
+                    node.inputs.append(self._text(value))
                 case 5:
-                    self._attribute_of(value, code)
+                    self._attribute_of(value, node)
                 case _:
                     pass
-        _check_operator(self._walker.name, operator, f"the node {paths.show(name)} {owner}")
-        if operator in RESTORE | SAVE:
-            code.operators.setdefault(operator, f"the node {paths.show(name)} {owner}")
-        code.nodes += 1
-        self._meta.counts[operator] += 1
-        return name, code
+        node.label = f"the node {paths.show(name)} {owner}"
+        node.shared_name = node.shared_name or name  # as TensorFlow does
+        _check_operator(self._walker.name, node)
+        if name in nodes:
+            raise self._walker.invalid(message.start, f"two nodes are named {paths.show(name)}")
+        nodes[name] = node
+        self._meta.counts[node.operator] += 1
+        self._nodes_left -= 1
+        if self._nodes_left < 0:
+            raise self._walker.beyond(f"has more than {limits.GRAPH_WRITTEN:,} nodes")
 
-    def _attribute_of(self, entry: Span, code: _Code) -> None:
-        """The value of an entry of a map of attributes."""
-        for number, value in self._spans(entry, ENTRY):
-            if number == 2:
-                self._attribute(value, code)
+    def _attribute_of(self, entry: Span, node: Node, *, of_call: bool = False) -> None:
+        """An entry of a map of attributes: of the node, or of a call one of its attributes makes."""
+        found = dict(self._spans(entry, ENTRY))  # a key may follow its value
+        name = self._text(found[1]) if 1 in found else ""
+        for number, value in self._spans(found[2], ATTRIBUTE) if 2 in found else ():
+            match number:
+                case 2 if name == "shared_name" and not of_call:
+                    if node.shared_name:
+                        raise self._walker.invalid(entry.start, "a node has the attribute shared_name twice")
+                    node.shared_name = self._text(value)
+                case 10:
+                    self._call(value, node)
+                case 1:
+                    for kind, item in self._spans(value, LIST):
+                        if kind == 9:
+                            self._call(item, node)
+                case _:
+                    pass
 
-    def _attribute(self, message: Span, code: _Code) -> None:
-        """Which functions it names. Those have attributes in turn."""
-        for number, value in self._spans(message, ATTRIBUTE):
-            if number == 10:
-                self._call(value, code)
-            elif number == 1:
-                for kind, item in self._spans(value, LIST):
-                    if kind == 9:
-                        self._call(item, code)
-
-    def _call(self, message: Span, code: _Code) -> None:
+    def _call(self, message: Span, node: Node) -> None:
+        """A function, whose name counts, and its attributes, which may name functions in turn."""
         for number, value in self._spans(message, CALL):
             if number == 1:
-                code.calls[self._text(value)] += 1
+                name = self._text(value)
+                node.calls[name] = node.calls.get(name, 0) + 1
             else:
-                self._attribute_of(value, code)
+                self._attribute_of(value, node, of_call=True)
 
     def _saver(self, message: Span) -> None:
         for number, value in self._spans(message, SAVER_SCHEMA):
-            if number == 3:
-                self._meta.restore = _node_of(self._text(value))
+            if number == 1:
+                self._meta.code.variables = node_of(self._text(value))
+            elif number == 3:
+                self._meta.code.restore = node_of(self._text(value))
+
+    def _asset(self, message: Span) -> None:
+        for number, value in self._spans(message, ASSET):
+            if number == 1:
+                self._meta.code.assets.update(map(node_of, self._tensor_info(value)))
+            else:
+                self._meta.assets.append(self._text(value))
 
     def _collection(self, entry: Span) -> None:
         """All nodes that a collection names: the server runs those of some (`saved_model_main_op`), and it may be any."""
         for number, value in self._spans(entry, ENTRY):
             if number == 2:
                 lists = [item for kind, item in self._spans(value, COLLECTION) if kind == 1]
-                self._meta.served += [_node_of(self._text(name)) for item in lists for _, name in self._spans(item, NODE_LIST)]
+                self._meta.code.start += [node_of(self._text(name)) for item in lists for _, name in self._spans(item, NODE_LIST)]
 
     def _signature(self, entry: Span) -> None:
-        name = ""
-        for number, value in self._spans(entry, ENTRY):
-            if number == 1:
-                name = self._text(value)
-                continue
-            for side, tensor in self._spans(value, SIGNATURE):
-                if side in (1, 2):
-                    self._tensor(name, tensor, self._meta.inputs if side == 1 else self._meta.outputs)
+        found = dict(self._spans(entry, ENTRY))
+        name = self._text(found[1]) if 1 in found else ""
+        for side, tensor in self._spans(found[2], SIGNATURE) if 2 in found else ():
+            if side in (1, 2):
+                self._tensor(name, tensor, self._meta.inputs if side == 1 else self._meta.outputs)
 
     def _tensor(self, signature: str, entry: Span, names: list[str]) -> None:
+        # By its name a request can ask for the start's signature too, but asset names are given to it at the start only.
+        roots = self._meta.code.start if signature == _INIT else self._meta.code.requests
         for number, value in self._spans(entry, ENTRY):
             if number == 2:
-                self._meta.served += map(_node_of, self._tensor_info(value))
+                roots += map(node_of, self._tensor_info(value))
             elif signature != _INIT:
                 names.append(f"{signature}.{self._text(value)}")
 
@@ -248,60 +258,19 @@ class _Inspection:
                 yield number, value
 
 
-def _node_of(tensor: str) -> str:
-    """`name`, `name:0` and `^name` (a dependency without data) -> `name`."""
-    return tensor.removeprefix("^").partition(":")[0]
-
-
-def _check_operator(file: str, operator: str, node: str) -> None:
-    if operator in ALLOWED or operator in SAVER or operator in RESTORE or operator in SAVE:
+def _check_operator(file: str, node: Node) -> None:
+    if any(node.operator in names for names in (ALLOWED, SAVER, RESTORE, SAVE, TABLES)):
         return
     raise Refused(
         Reason.OPERATOR_NOT_ALLOWED,
-        f"{file}: {node} is of the operator {paths.show(operator)}, which is not on the list of those that only compute; "
+        f"{file}: {node.label} is of the operator {paths.show(node.operator)}, which is not on the list of those that only compute; "
         "export the model without it",
     )
 
 
-def _check_saver(file: str, meta: _Meta) -> None:
-    """What saves and restores variables is in every SavedModel, and must not be where requests lead to."""
-    served, restored = _reached(meta, meta.served), _reached(meta, [meta.restore])
-    for reached, forbidden in ((served, RESTORE | SAVE), (restored, SAVE)):
-        for code in reached:
-            for operator, node in code.operators.items():
-                if operator in forbidden:
-                    raise Refused(
-                        Reason.OPERATOR_NOT_ALLOWED,
-                        f"{file}: {node} is of the operator {paths.show(operator)}, and the server would run it; "
-                        "it is allowed only where TensorFlow saves variables; export the model without it",
-                    )
-
-
-def _reached(meta: _Meta, roots: Iterable[str]) -> list[_Code]:
-    """All code that runs when these nodes of the main graph are asked for."""
-    nodes, functions, found = list(roots), list[str](), list[_Code]()
-    seen_nodes, seen_functions = set[str](), set[str]()
-    while nodes or functions:
-        if nodes:
-            name, known, seen = nodes.pop(), meta.graph, seen_nodes
-        else:
-            name, known, seen = functions.pop(), meta.functions, seen_functions
-        code = known.get(name)
-        if code is None or name in seen:
-            continue
-        seen.add(name)
-        found.append(code)
-        nodes += code.inputs
-        functions += code.calls
-    return found
-
-
-def _check_calls(file: str, meta: _Meta) -> None:
-    main = Counter[str]()
-    for code in meta.graph.values():
-        main.update(code.calls)
-    bodies: dict[Key, Body] = {(name,): Body(code.nodes, _keys(code.calls)) for name, code in meta.functions.items()}
-    bodies["", "the graph"] = Body(len(meta.graph), _keys(main))
+def _check_calls(file: str, code: Code) -> None:
+    bodies: dict[Key, Body] = {(name,): Body(len(each.nodes), _keys(each.calls)) for name, each in code.functions.items()}
+    bodies["", "the graph"] = Body(len(code.graph), _keys(total(code.graph.values())))
     call_graph.check(file, bodies)
 
 
@@ -344,5 +313,5 @@ def _facts(meta: _Meta) -> Facts:
         operators=tuple(Operator("", operator, count) for operator, count in sorted(meta.counts.items())),
         inputs=tuple(sorted(meta.inputs)),
         outputs=tuple(sorted(meta.outputs)),
-        functions=len(meta.functions),
+        functions=len(meta.code.functions),
     )

@@ -8,7 +8,8 @@ module `tensorflow/python/ops/gen_NAME_ops.py` an operator is in as its category
   functional, image, linalg, list, manip, map, math, nn, optional, parsing, ragged_array, ragged_conversion, ragged_math,
   random_index_shuffle, rnn, set, sparse, special_math, spectral, stateless_random, string, uniform_quant; less `ImmutableConst`
   (maps a file into memory), `Abort` (ends the server), `SymbolicGradient`, `DebugGradientIdentity` and the TensorArrays of version 2;
-- stateful, chosen one by one: variables, lookup tables, TensorArrays and stacks, random numbers, calls and control flow.
+- stateful, chosen one by one: variables, lookup tables, TensorArrays and stacks, random numbers, calls and control flow;
+- four that open files, where and as TensorFlow itself puts them (below).
 
 `io`, `filesystem`, `summary`, `debug`, `dataset`, `script` (Python), `sendrecv`, `collective`, `rpc`, `checkpoint`, `decode_proto`
 (reads descriptor files), XLA's and TPU's operators are left out altogether, stateless or not.
@@ -104,7 +105,7 @@ _STATEFUL = """
     AddManySparseToTensorsMap AddSparseToTensorsMap AnonymousHashTable AnonymousMutableDenseHashTable AnonymousMutableHashTable
     AnonymousMutableHashTableOfTensors Assert AssignAddVariableOp AssignSubVariableOp AssignVariableOp BatchFunction Case
     CheckNumerics CheckNumericsV2 DeepCopy DestroyResourceOp DisableCopyOnRead Empty GuaranteeConst HashTableV2 If
-    InitializeTableFromTextFileV2 InitializeTableV2 LookupTableExportV2 LookupTableFindV2 LookupTableImportV2 LookupTableInsertV2
+    InitializeTableV2 LookupTableExportV2 LookupTableFindV2 LookupTableImportV2 LookupTableInsertV2
     LookupTableRemoveV2 LookupTableSizeV2 Multinomial MutableDenseHashTableV2 MutableHashTableOfTensorsV2 MutableHashTableV2
     NonDeterministicInts ParameterizedTruncatedNormal RandomCrop RandomGamma RandomGammaGrad RandomPoisson RandomPoissonV2
     RandomShuffle RandomStandardNormal RandomUniform RandomUniformInt ReadVariableOp ResourceCountUpTo ResourceGather ResourceGatherNd
@@ -120,7 +121,7 @@ _STATEFUL = """
 
 # References of TensorFlow 1.
 _REFERENCES = """
-    Assign DestroyTemporaryVariable HashTable InitializeTable InitializeTableFromTextFile IsVariableInitialized LookupTableExport
+    Assign DestroyTemporaryVariable HashTable InitializeTable IsVariableInitialized LookupTableExport
     LookupTableFind LookupTableImport LookupTableInsert LookupTableSize MutableDenseHashTable MutableHashTable
     MutableHashTableOfTensors RefEnter RefExit RefIdentity RefMerge RefNextIteration RefSelect RefSwitch ScatterUpdate
     TemporaryVariable Variable VariableV2
@@ -128,8 +129,9 @@ _REFERENCES = """
 
 ALLOWED = frozenset(f"{_STATELESS} {_STATEFUL} {_REFERENCES}".split())
 
-# Every SavedModel has these: TensorFlow exports the means to save and to restore its variables beside the model itself. Restoring
-# is run once, by the server, from the model's own directory; saving is never run. So they are allowed where no request leads to.
+# Every SavedModel has these: TensorFlow exports the means to save and to restore its variables beside the model itself, and fills
+# tables from asset files when the server starts. `saved_model_files` tells when they may run and what they may be given.
 RESTORE = frozenset({"RestoreV2"})
 SAVE = frozenset({"MergeV2Checkpoints", "SaveV2"})
+TABLES = frozenset({"InitializeTableFromTextFile", "InitializeTableFromTextFileV2"})
 SAVER = frozenset({"ShardedFilename", "ShardedFilespec"})  # put names together, and touch no file

@@ -15,8 +15,9 @@ def node(name: str, operator: str, *inputs: str, calls: Sequence[str] = (), bran
     return message((1, name), (2, operator), *((3, each) for each in inputs)) + entries(5, attributes | {"T": field(6, 1)})
 
 
-def function(name: str, *nodes: bytes) -> bytes:
-    return field(1, field(1, name)) + b"".join(field(3, each) for each in nodes)
+def function(name: str, *nodes: bytes, parameters: Sequence[str] = ()) -> bytes:
+    operator = field(1, name) + b"".join(field(2, field(1, each)) for each in parameters)
+    return field(1, operator) + b"".join(field(3, each) for each in nodes)
 
 
 def signature(inputs: Mapping[str, str], outputs: Mapping[str, str]) -> bytes:
@@ -31,7 +32,13 @@ SAVER = message((1, "saver_filename:0"), (2, "save:0"), (3, "restore"), (7, 2))
 SAVE = function(
     "traced_save", node("prefix", "StringJoin"), node("shard", "ShardedFilename"), node("save", "SaveV2"), node("m", "MergeV2Checkpoints")
 )
-RESTORE = function("traced_restore", node("read", "RestoreV2"), node("assign", "AssignVariableOp"))
+RESTORE = function(
+    "traced_restore",
+    node("same", "Identity", "prefix"),
+    node("read", "RestoreV2", "same:output:0", "names:output:0", "slices:output:0"),
+    node("assign", "AssignVariableOp", "read:tensors:0"),
+    parameters=["prefix"],
+)
 KEEPING = (
     node("saver_filename", "Placeholder"),
     node("save", "StatefulPartitionedCall", "saver_filename", calls=["traced_save"]),
@@ -57,6 +64,24 @@ def meta(
 
 def saved(*metas: bytes, version: int = 1) -> bytes:
     return field(1, version) + b"".join(field(2, each) for each in metas)
+
+
+def with_table(*nodes: bytes, functions: Sequence[bytes] = (), assets: Sequence[str] = ("words.txt",)) -> bytes:
+    """The start of the server runs the node `init`; the name of the asset is given to the node `a`."""
+    start = signature({}, {"__saved_model_init_op": "init"})
+    more = (Y, node("a", "Const"), node("t", "HashTableV2"))
+    return saved(meta(*more, *nodes, functions=functions, assets=assets, signatures=SERVING | {"__saved_model_init_op": start}))
+
+
+TABLE = "InitializeTableFromTextFileV2"
+CREATE = function("create", node("fill", TABLE, "table", "path"), parameters=["path", "table"])
+VARIABLE = (
+    node("v", "VarHandleOp"),
+    node("assign", "AssignVariableOp", "v", "a"),
+    node("there", "VarIsInitializedOp", "v"),
+    node("read", "ReadVariableOp", "v", "^assign"),
+    node("init", "StatefulPartitionedCall", "read", "t", calls=["create"]),
+)
 
 
 def model(*nodes: bytes, functions: Sequence[bytes] = ()) -> bytes:
@@ -102,10 +127,10 @@ OPERATORS: dict[str, Case] = {
     for name in names
 } | {
     "66 SaveV2 that requests run": _operator(
-        "'SaveV2', and the server would run it", model(node("y", "Identity", "bad"), node("bad", "SaveV2", "x"))
+        "'SaveV2', and requests would run it", model(node("y", "Identity", "bad"), node("bad", "SaveV2", "x"))
     ),
     "66 SaveV2 as a dependency without data": _operator(
-        "the server would run it", model(node("y", "Relu", "x", "^bad"), node("bad", "SaveV2"))
+        "requests would run it", model(node("y", "Relu", "x", "^bad"), node("bad", "SaveV2"))
     ),
     "66 SaveV2 in a function that requests run": _operator(
         "the node 'bad' of the function 'g' is of the operator 'SaveV2'",
@@ -115,35 +140,35 @@ OPERATORS: dict[str, Case] = {
         "of the function 'traced_save' is of the operator", model(node("y", "StatefulPartitionedCall", "x", calls=["traced_save"]))
     ),
     "66 SaveV2 that an input leads to": _operator(
-        "the server would run it", saved(meta(Y, node("bad", "SaveV2"), signatures={"s": signature({"x": "bad:0"}, {"y": "y:0"})}))
+        "requests would run it", saved(meta(Y, node("bad", "SaveV2"), signatures={"s": signature({"x": "bad:0"}, {"y": "y:0"})}))
     ),
     "66 SaveV2 in a second signature": _operator(
-        "the server would run it", saved(meta(Y, node("bad", "SaveV2"), signatures=SERVING | {"other": signature({}, {"z": "bad:0"})}))
+        "requests would run it", saved(meta(Y, node("bad", "SaveV2"), signatures=SERVING | {"other": signature({}, {"z": "bad:0"})}))
     ),
     "66 SaveV2 when the server starts": _operator(
-        "the server would run it",
+        "the start of the server would run it",
         saved(meta(Y, node("bad", "SaveV2"), collections={"saved_model_main_op": field(1, field(1, "bad"))})),
     ),
     "66 SaveV2 when the server starts, by signature": _operator(
-        "the server would run it",
+        "the start of the server would run it",
         saved(
             meta(Y, node("bad", "SaveV2"), signatures=SERVING | {"__saved_model_init_op": signature({}, {"__saved_model_init_op": "bad"})})
         ),
     ),
     "66 SaveV2 when variables are restored": _operator(
-        "the server would run it", saved(meta(Y, node("bad", "SaveV2"), saver=message((2, "save:0"), (3, "bad"))))
+        "restoring variables would run it", saved(meta(Y, node("bad", "SaveV2"), saver=message((2, "save:0"), (3, "bad"))))
     ),
     "66 SaveV2 in parts of a tensor": _operator(
-        "the server would run it",
+        "requests would run it",
         saved(meta(Y, node("bad", "SaveV2"), signatures={"s": entries(2, {"y": field(4, message((1, "y:0"), (2, "bad:0")))})})),
     ),
     "66 SaveV2 in parts of parts": _operator(
-        "the server would run it",
+        "requests would run it",
         saved(
             meta(Y, node("bad", "SaveV2"), signatures={"s": entries(2, {"y": field(5, field(2, field(5, field(2, field(1, "bad:0")))))})})
         ),
     ),
-    "RestoreV2 that requests run": _operator("'RestoreV2', and the server would run it", model(node("y", "RestoreV2", "x"))),
+    "RestoreV2 that requests run": _operator("'RestoreV2', and requests would run it", model(node("y", "RestoreV2", "x"))),
     "70 in a function": _operator(
         "the node 'bad' of the function 'f' is of the operator 'ReadFile'", model(CALL, functions=[function("f", node("bad", "ReadFile"))])
     ),
@@ -153,6 +178,104 @@ OPERATORS: dict[str, Case] = {
         model(Y, node("bad", "ReadFile"), functions=[function("ReadFile", node("n", "NoOp"))]),
     ),
     "70 in a meta graph that is not served": _operator("'ReadFile'", saved(meta(Y), meta(node("bad", "ReadFile"), tags=["train"]))),
+}
+
+
+def _file(data: bytes) -> Case:
+    return Case(data, Reason.EXTERNAL_DATA_INVALID, "and the file it reads is not")
+
+
+def _restoring(function_: bytes, *nodes: bytes) -> bytes:
+    """A model whose variables are restored by another function."""
+    restore = node("again", "StatefulPartitionedCall", "saver_filename", calls=["again"])
+    return saved(meta(Y, restore, *nodes, functions=[function_], saver=message((1, "saver_filename:0"), (3, "again"))))
+
+
+_CALL = ("init", "StatefulPartitionedCall")
+
+FILES: dict[str, Case] = {
+    "63 variables of any name": _file(_restoring(function("again", node("c", "Const"), node("r", "RestoreV2", "c:output:0")))),
+    "63 variables of a name made of the right one": _file(
+        _restoring(function("again", node("j", "StringJoin", "p"), node("r", "RestoreV2", "j:output:0"), parameters=["p"]))
+    ),
+    "63 variables of no name": _file(_restoring(function("again", node("r", "RestoreV2"), parameters=["p"]))),
+    "63 variables of another node's name": _file(saved(meta(Y, saver=message((1, "x:0"), (3, "restore"))))),
+    "63 variables of a node that is not replaced": _file(
+        saved(
+            meta(
+                Y,
+                node("j", "StringJoin"),
+                node("r", "StatefulPartitionedCall", "j", calls=["traced_restore"]),
+                saver=message((1, "j:0"), (3, "r")),
+            )
+        )
+    ),
+    "63 table of any file": _file(with_table(node("c", "Const"), node("init", TABLE, "t", "c"))),
+    "63 table of any file, as TensorFlow 1": _file(with_table(node("c", "Const"), node("init", "InitializeTableFromTextFile", "t", "c"))),
+    "63 table of any file in a function": _file(
+        with_table(node("c", "Const"), node(*_CALL, "c", "t", calls=["create"]), functions=[CREATE])
+    ),
+    "63 table of no asset": _file(with_table(node("init", TABLE, "t", "a"), assets=())),
+    "63 table of a name made of an asset's": _file(with_table(node("j", "StringJoin", "a"), node("init", TABLE, "t", "j"))),
+    "63 table of what a file says": _file(with_table(node("l", "LookupTableFindV2", "t", "a"), node("init", TABLE, "t", "l"))),
+    "63 table without a name": _file(with_table(node("init", TABLE, "t"))),
+    "63 table of a node that is not there": _file(with_table(node("init", TABLE, "t", "nothing"))),
+    "63 table of a circle": _file(with_table(node("b", "Identity", "c"), node("c", "Identity", "b"), node("init", TABLE, "t", "b"))),
+    "63 table of the wrong parameter": _file(with_table(node(*_CALL, "c", "a", calls=["create"]), node("c", "Const"), functions=[CREATE])),
+    "63 table of too few parameters": _file(with_table(node(*_CALL, calls=["create"]), functions=[CREATE])),
+    "63 table of a second caller": _file(
+        with_table(
+            node(*_CALL, "a", "t", "^other", calls=["create"]),
+            node("c", "Const"),
+            node("other", "PartitionedCall", "c", "t", calls=["create"]),
+            functions=[CREATE],
+        )
+    ),
+    "63 table in a branch": _file(with_table(node("init", "If", "a", "a", "t", calls=["create"]), functions=[CREATE])),
+    "63 table of one function as two": _file(with_table(node(*_CALL, "a", "t", calls=["create", "create"]), functions=[CREATE])),
+    "63 table of a node that hides a parameter": _file(
+        with_table(
+            node(*_CALL, "a", "t", calls=["create"]),
+            functions=[function("create", node("path", "Const"), node("fill", TABLE, "table", "path"), parameters=["path", "table"])],
+        )
+    ),
+    "63 table of a variable that is written twice": _file(
+        with_table(*VARIABLE, node("c", "Const"), node("again", "AssignVariableOp", "v", "c"), functions=[CREATE])
+    ),
+    "63 table of a variable that nobody writes": _file(with_table(VARIABLE[0], *VARIABLE[2:], functions=[CREATE])),
+    "63 table of a variable that a function has": _file(
+        with_table(*VARIABLE, node("give", "PartitionedCall", "v", calls=["take"]), functions=[CREATE, function("take", parameters=["v"])])
+    ),
+    "63 table of a variable of two names": _file(
+        with_table(
+            *VARIABLE,
+            node("c", "Const"),
+            node("w", "VarHandleOp") + entries(5, {"shared_name": field(2, "v")}),
+            node("again", "AssignVariableOp", "w", "c"),
+            functions=[CREATE],
+        )
+    ),
+    "63 table of a variable of two names, value before key": _file(
+        with_table(*VARIABLE, node("w", "VarHandleOp") + field(5, message((2, field(2, "v")), (1, "shared_name"))), functions=[CREATE])
+    ),
+    "63 table of a variable of two names, hidden by a call's": _file(
+        with_table(
+            *VARIABLE,
+            node("w", "VarHandleOp")
+            + entries(5, {"shared_name": field(2, "v"), "x": field(10, entries(2, {"shared_name": field(2, "other")}))}),
+            functions=[CREATE],
+        )
+    ),
+    "63 table of a variable of two names, one in a function": _file(
+        with_table(*VARIABLE, functions=[CREATE, function("g", node("w", "VarHandleOp") + entries(5, {"shared_name": field(2, "v")}))])
+    ),
+    "63 table that requests fill": _operator(
+        "requests would run it", saved(meta(node("a", "Const"), node("y", TABLE, "t", "a"), assets=["words.txt"]))
+    ),
+    "63 table that restoring fills": _operator(
+        "restoring variables would run it",
+        saved(meta(Y, node("a", "Const"), node("r", TABLE, "t", "a"), saver=message((3, "r")), assets=["words.txt"])),
+    ),
 }
 
 SHAPES: dict[str, Case] = {
@@ -221,6 +344,10 @@ SHAPES: dict[str, Case] = {
         "claims", model(Y, message((1, "c"), (2, "Const")) + field(5, message((1, "value")) + tag(2, 2) + varint(2**31 - 1)))
     ),
     "two graphs": _invalid("field 2 of MetaGraphDef occurs twice", saved(meta(Y) + field(2, field(1, node("bad", "ReadFile"))))),
+    "two names of one variable": _invalid(
+        "has the attribute shared_name twice",
+        model(Y, node("v", "VarHandleOp") + entries(5, {"shared_name": field(2, "a")}) + entries(5, {"shared_name": field(2, "b")})),
+    ),
     "two operators of one node": _invalid("field 2 of NodeDef occurs twice", model(Y + field(2, "ReadFile"))),
     "field that does not exist": _invalid("NodeDef has no field 9", model(Y + field(9, "ReadFile"))),
 }
@@ -236,4 +363,4 @@ def _deep() -> bytes:
 
 SHAPES["72 nested 100 deep"].data = _deep()
 
-CASES: dict[str, Case] = OPERATORS | SHAPES
+CASES: dict[str, Case] = OPERATORS | FILES | SHAPES

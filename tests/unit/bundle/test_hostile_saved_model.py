@@ -3,13 +3,29 @@
 import pytest
 
 from tests.unit.bundle import building, inspecting
-from tests.unit.bundle.hostile_saved_model import CALL, CASES, GOOD, SERVING, Y, function, meta, model, node, saved, signature
+from tests.unit.bundle.hostile_saved_model import (
+    CALL,
+    CASES,
+    CREATE,
+    GOOD,
+    SERVING,
+    TABLE,
+    VARIABLE,
+    Y,
+    function,
+    meta,
+    model,
+    node,
+    saved,
+    signature,
+    with_table,
+)
 from tests.unit.bundle.inspecting import Case, refusal, tensorflow
 from tests.unit.bundle.wire import entries, field, message, tag, varint
 from volary.bundle import graph, limits, saved_model
 from volary.bundle import manifest as manifests
 from volary.bundle.formats import Format, Role
-from volary.bundle.saved_model_operators import ALLOWED, RESTORE, SAVE, SAVER
+from volary.bundle.saved_model_operators import ALLOWED, RESTORE, SAVE, SAVER, TABLES
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
 
@@ -28,6 +44,7 @@ def test_a_good_model_is_described() -> None:
     assert (facts.inputs, facts.outputs, facts.functions) == (("serving_default.x",), ("serving_default.y",), 3)
     assert [(each.name, each.count) for each in facts.operators] == [
         ("AssignVariableOp", 1),
+        ("Identity", 1),
         ("MergeV2Checkpoints", 1),
         ("Placeholder", 2),
         ("Relu", 1),
@@ -49,6 +66,25 @@ PASSES: dict[str, bytes] = {
     ),
     "an init signature": saved(meta(Y, node("init", "NoOp"), signatures=SERVING | {"__saved_model_init_op": signature({}, {"a": "init"})})),
     "a collection of bytes": saved(meta(Y, collections={"variables": field(2, field(1, b"\x00"))})),
+    "a table of an asset": with_table(node("init", TABLE, "t", "a")),
+    "a table of an asset, by a function": with_table(
+        node("init", "StatefulPartitionedCall", "a", "t", calls=["create"]), functions=[CREATE]
+    ),
+    "a table of an asset, by a function of a function": with_table(
+        node("same", "Identity", "a"),
+        node("init", "StatefulPartitionedCall", "same", "t", calls=["outer"]),
+        functions=[CREATE, function("outer", node("c", "PartitionedCall", "q", "r", calls=["create"]), parameters=["q", "r"])],
+    ),
+    "a table of an asset whose name is in a variable": with_table(*VARIABLE, functions=[CREATE]),
+    "restoring as TensorFlow 1 writes it": saved(
+        meta(
+            Y,
+            node("save/Const", "PlaceholderWithDefault", "save/filename/input"),
+            node("save/RestoreV2", "RestoreV2", "save/Const", "names", "slices"),
+            node("save/restore_all", "NoOp", "^save/RestoreV2"),
+            saver=message((1, "save/Const:0"), (2, "save/control_dependency:0"), (3, "save/restore_all")),
+        )
+    ),
     "lists of numbers": model(Y + entries(5, {"strides": field(1, field(3, 1) + field(3, 1) + field(4, b"1234"))})),
 }
 
@@ -73,7 +109,7 @@ def test_of_a_gigabyte_of_constants_none_is_read() -> None:
 
 
 def test_the_lists_do_not_overlap() -> None:
-    assert not ALLOWED & (SAVE | RESTORE | SAVER)
+    assert not ALLOWED & (SAVE | RESTORE | SAVER | TABLES)
     assert len(ALLOWED) > 700
 
 
