@@ -17,6 +17,8 @@ from volary.bundle.protobuf import Reader, Schema, Span, Walker
 from volary.bundle.saved_model_code import Code, Function, Node, node_of, total
 from volary.bundle.saved_model_operators import ALLOWED, RESTORE, SAVE, SAVER, TABLES
 from volary.bundle.saved_model_schema import (
+    ANY,
+    ANY_LIST,
     ASSET,
     ATTRIBUTE,
     CALL,
@@ -44,6 +46,7 @@ from volary.common.reasons import Reason
 
 TAG = "serve"
 _SCHEMA_VERSION = 1
+_ASSETS = "saved_model_assets"
 _INIT = "__saved_model_init_op"  # a signature that the server runs, and no request names
 
 
@@ -88,9 +91,11 @@ class _Inspection:
         self._walker = walker
         self._text = walker.text
         self._meta = _Meta()
+        self._collected: set[str] = set()
         self._nodes_left = limits.GRAPH_WRITTEN
 
     def meta_graph(self, message: Span) -> _Meta:
+        own = False
         for number, value in self._spans(message, META_GRAPH):
             match number:
                 case 1:
@@ -104,9 +109,12 @@ class _Inspection:
                 case 5:
                     self._signature(value)
                 case 6:
-                    self._asset(value)
+                    own = True
+                    self._asset(value, self._meta.code.assets)
                 case _:
                     pass
+        if not own:  # TensorFlow looks into the collection, where version 1 put them, only then
+            self._meta.code.assets = self._collected
         return self._meta
 
     def _info(self, message: Span) -> None:
@@ -206,19 +214,25 @@ class _Inspection:
             elif number == 3:
                 self._meta.code.restore = node_of(self._text(value))
 
-    def _asset(self, message: Span) -> None:
+    def _asset(self, message: Span, nodes: set[str]) -> None:
         for number, value in self._spans(message, ASSET):
             if number == 1:
-                self._meta.code.assets.update(map(node_of, self._tensor_info(value)))
+                nodes.update(map(node_of, self._tensor_info(value)))
             else:
                 self._meta.assets.append(self._text(value))
 
     def _collection(self, entry: Span) -> None:
         """All nodes that a collection names: the server runs those of some (`saved_model_main_op`), and it may be any."""
-        for number, value in self._spans(entry, ENTRY):
-            if number == 2:
-                lists = [item for kind, item in self._spans(value, COLLECTION) if kind == 1]
-                self._meta.code.start += [node_of(self._text(name)) for item in lists for _, name in self._spans(item, NODE_LIST)]
+        found = dict(self._spans(entry, ENTRY))
+        name = self._text(found[1]) if 1 in found else ""
+        for kind, items in self._spans(found[2], COLLECTION) if 2 in found else ():
+            if kind == 1:
+                self._meta.code.start += [node_of(self._text(each)) for _, each in self._spans(items, NODE_LIST)]
+            elif kind == 5 and name == _ASSETS:
+                for _, each in self._spans(items, ANY_LIST):
+                    for number, value in self._spans(each, ANY):
+                        if number == 2:
+                            self._asset(value, self._collected)
 
     def _signature(self, entry: Span) -> None:
         found = dict(self._spans(entry, ENTRY))

@@ -84,6 +84,12 @@ VARIABLE = (
 )
 
 
+def collected(tensor: str, name: str) -> bytes:
+    """An asset as TensorFlow 1 wrote it: in a collection."""
+    asset = message((1, field(1, tensor)), (2, name))
+    return field(5, field(1, message((1, "type.googleapis.com/tensorflow.AssetFileDef"), (2, asset))))
+
+
 def model(*nodes: bytes, functions: Sequence[bytes] = ()) -> bytes:
     return saved(meta(*nodes, functions=functions))
 
@@ -218,6 +224,15 @@ FILES: dict[str, Case] = {
     "63 table of no asset": _file(with_table(node("init", TABLE, "t", "a"), assets=())),
     "63 table of a name made of an asset's": _file(with_table(node("j", "StringJoin", "a"), node("init", TABLE, "t", "j"))),
     "63 table of what a file says": _file(with_table(node("l", "LookupTableFindV2", "t", "a"), node("init", TABLE, "t", "l"))),
+    "63 table of a file that only a collection calls an asset": _file(
+        saved(
+            meta(
+                *(Y, node("c", "Const"), node("t", "HashTableV2"), node("init", TABLE, "t", "c")),
+                assets=["words.txt"],
+                collections={"saved_model_main_op": field(1, field(1, "init")), "saved_model_assets": collected("c:0", "words.txt")},
+            )
+        )
+    ),
     "63 table without a name": _file(with_table(node("init", TABLE, "t"))),
     "63 table of a node that is not there": _file(with_table(node("init", TABLE, "t", "nothing"))),
     "63 table of a circle": _file(with_table(node("b", "Identity", "c"), node("c", "Identity", "b"), node("init", TABLE, "t", "b"))),
@@ -284,6 +299,9 @@ SHAPES: dict[str, Case] = {
     "71 asset not in the bundle": _asset("the bundle has no assets/other.txt", "other.txt"),
     "71 asset ../ inside": _asset("names the asset 'a/../../x'", "a/../../x"),
     "71 asset without a name": _asset("names the asset ''", ""),
+    "71 asset of a collection": Case(
+        saved(meta(Y, collections={"saved_model_assets": collected("a:0", "../x")})), Reason.EXTERNAL_DATA_INVALID, "names the asset '../x'"
+    ),
     "72 function calls itself": _invalid(
         "the function 'f' calls itself", model(CALL, functions=[function("f", node("c", "PartitionedCall", calls=["f"]))])
     ),

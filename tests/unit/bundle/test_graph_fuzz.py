@@ -6,6 +6,7 @@ Short here; `HYPOTHESIS_PROFILE=thorough` (`make test-thorough`) takes minutes.
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import onnx as library
@@ -84,7 +85,8 @@ messages = st.recursive(leaves, _fields, max_leaves=30)
 
 ONNX = [hostile_onnx.GOOD, *(case.data for case in hostile_onnx.CASES.values() if len(case.data) < limits.KIB * 8)]
 ONNX += list(hostile_onnx.places(outside("weights.bin", offset="8", length="8")).values())
-SAVED = [hostile_saved_model.GOOD, *(case.data for case in hostile_saved_model.CASES.values())]
+SAVED = [file.read_bytes() for file in sorted((Path(__file__).parent / "saved_models").glob("*.pb"))]
+SAVED += [hostile_saved_model.GOOD, *(case.data for case in hostile_saved_model.CASES.values())]
 
 
 @often

@@ -1,5 +1,7 @@
 """Hostile SavedModels, 63 to 74 of the list of hostile inputs; the models are in `hostile_saved_model`."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.unit.bundle import building, inspecting
@@ -92,6 +94,19 @@ PASSES: dict[str, bytes] = {
 @pytest.mark.parametrize("data", PASSES.values(), ids=PASSES)
 def test_an_ordinary_model_passes(data: bytes) -> None:
     assert tensorflow(data).outputs == ("serving_default.y",)
+
+
+@pytest.mark.parametrize(("name", "operator", "functions"), [("tf2", "StatelessWhile", 9), ("tf1", "Assign", 2)])
+def test_what_tensorflow_writes_passes(name: str, operator: str, functions: int) -> None:
+    """Real ones, with variables, a table of an asset, and a loop or a branch; `saved_models/make.py` tells how they were made."""
+    data = (Path(__file__).parent / "saved_models" / f"{name}.pb").read_bytes()
+    facts = tensorflow(data, files=("assets/words.txt",))
+    assert facts.inputs == ("serving_default.words", "serving_default.x")
+    assert facts.outputs == ("serving_default.ids", "serving_default.y")
+    assert {operator, "InitializeTableFromTextFileV2", "SaveV2", "RestoreV2", "MatMul"} <= {each.name for each in facts.operators}
+    assert facts.functions == functions
+    found = refusal(lambda data: tensorflow(data, files=()), data)
+    assert "the bundle has no assets/words.txt" in found.message
 
 
 def test_of_a_gigabyte_of_constants_none_is_read() -> None:
