@@ -35,7 +35,7 @@ cluster-test: venv ## tests on the real cluster (KEEP=1 leaves it up)
 	@$(if $(KEEP),,trap '$(BIN)/python -m tests.cluster down' EXIT;) $(BIN)/python -m pytest -m cluster -v $(ARGS)
 
 test-thorough: venv ## the invariants with many more examples
-	@HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -m "not cluster" --timeout 3600 tests/unit/planning
+	@HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -m "not cluster" --timeout 3600 tests/unit/planning tests/unit/bundle/test_graph_fuzz.py
 
 generate: venv ## CRD, chart copies and reference pages from the types
 	@$(BIN)/volary crd --write

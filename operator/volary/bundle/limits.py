@@ -30,6 +30,13 @@ METRICS = 64
 LICENSE = 200  # characters
 OPSET = 1_000
 
+GRAPH_BYTES = 256 * MIB  # of a model file that are read to look at its graph; weights in tensors are skipped and do not count
+GRAPH_FIELDS = 5_000_000  # protobuf fields looked at: about 15 s; a graph of 30,000 nodes has 400,000
+GRAPH_OPERATORS = 20_000  # different ones, functions of the model included
+TENSOR_RANK = 64  # dimensions of a constant
+GRAPH_WRITTEN = 500_000  # nodes of a SavedModel, which are kept to follow what they are given: 300 MB at worst
+GRAPH_NODES = 10_000_000  # after every call of a function is replaced by its body, as runtimes do
+
 PREFLIGHT_BYTES = 64 * MIB  # a preflight proves the digests of this much; the pods prove all
 
 

@@ -63,6 +63,9 @@ class Reason(StrEnum):
     SIZE_MISMATCH = "SizeMismatch"
     DIGEST_MISMATCH = "DigestMismatch"
     FORMAT_UNSUPPORTED = "FormatUnsupported"
+    MODEL_INVALID = "ModelInvalid"
+    OPERATOR_NOT_ALLOWED = "OperatorNotAllowed"
+    EXTERNAL_DATA_INVALID = "ExternalDataInvalid"
     GOLDEN_INVALID = "GoldenInvalid"
     EVALUATION_FAILED = "EvaluationFailed"
     METRIC_TOO_LOW = "MetricTooLow"
@@ -153,6 +156,19 @@ REASONS: Mapping[Reason, Meaning] = MappingProxyType(
         Reason.DIGEST_MISMATCH: Meaning(Kind.USER, "A file is not, byte for byte, what was packed.", "Push the bundle again."),
         Reason.FORMAT_UNSUPPORTED: Meaning(
             Kind.USER, "The runtime cannot serve this format.", "Choose another spec.runtime.name or convert the model."
+        ),
+        Reason.MODEL_INVALID: Meaning(
+            Kind.USER, "The model's graph is broken or claims what cannot be.", "The message says where; export the model again."
+        ),
+        Reason.OPERATOR_NOT_ALLOWED: Meaning(
+            Kind.USER,
+            "The model's graph has an operator that is not on the list of those that only compute.",
+            "The message names operator and node; export the model without it.",
+        ),
+        Reason.EXTERNAL_DATA_INVALID: Meaning(
+            Kind.USER,
+            "The model's graph refers to a file, or a part of one, that is not in the bundle.",
+            "The message names tensor and file; save the model with its weights beside it and pack again.",
         ),
         Reason.GOLDEN_INVALID: Meaning(Kind.USER, "The golden samples cannot be used.", "Pack the bundle again."),
         Reason.EVALUATION_FAILED: Meaning(
