@@ -5,9 +5,11 @@ import json
 import secrets
 import socket
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -148,6 +150,43 @@ def test_an_error_of_the_reader_is_not_the_storages(storage: Storage) -> None:
     assert caught.value.message == "ours"
 
 
+def test_put_replaces_what_was_there(storage: Storage) -> None:
+    storage.put("aliases/prod.json", b"one")
+    storage.put("aliases/prod.json", b"two")
+    assert storage.read("aliases/prod.json", 10) == b"two"
+
+
+def test_a_list_has_what_begins_so_in_the_order_of_keys(storage: Storage) -> None:
+    before = datetime.now(UTC) - timedelta(seconds=2)  # S3 tells whole seconds, by another clock
+    for key in ("versions/1.10.json", "versions/1.9.json", "versions/1.9-a.json", "versions2/1.json", "blobs/sha256/a"):
+        storage.put(key, key.encode())
+    found = list(storage.list("versions/"))
+    assert [each.key for each in found] == ["versions/1.10.json", "versions/1.9-a.json", "versions/1.9.json"]
+    assert [each.size for each in found] == [18, 19, 17]
+    assert all(before <= each.modified <= datetime.now(UTC) + timedelta(seconds=2) for each in found)
+    assert list(storage.list("nothing/")) == []
+    assert len(list(storage.list(""))) == 5
+
+
+def test_a_list_is_longer_than_a_page(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    if isinstance(storage, S3):
+        paginate = storage.client.get_paginator("list_objects_v2").paginate
+        pages = SimpleNamespace(paginate=lambda **words: paginate(**words, PaginationConfig={"PageSize": 3}))
+        monkeypatch.setattr(storage.client, "get_paginator", lambda _: pages)
+    keys = [f"blobs/sha256/{number:02}" for number in range(8)]
+    for key in keys:
+        storage.put(key, b"")
+    assert [each.key for each in storage.list("blobs/")] == keys
+
+
+def test_what_is_deleted_is_gone_and_nothing_else(storage: Storage) -> None:
+    for key in ("blobs/a", "blobs/b", "blobs/c"):
+        storage.put(key, b"x")
+    storage.delete(["blobs/a", "blobs/c", "blobs/never-there"])
+    storage.delete([])
+    assert [each.key for each in storage.list("")] == ["blobs/b"]
+
+
 # ---- only a real one --------------------------------------------------------------------------
 
 
@@ -170,7 +209,14 @@ def test_no_such_bucket(connected: list[S3], tmp_path: Path) -> None:
     assert found.reason is Reason.BUCKET_NOT_FOUND
     assert "no bucket no-such-bucket at 127.0.0.1:" in found.message
     (tmp_path / "file").write_bytes(b"x")
-    for write in (lambda: storage.put_if_absent("a", b""), lambda: storage.put_file("a", tmp_path / "file", lambda _: None)):
+    calls: list[Callable[[], object]] = [
+        lambda: storage.put_if_absent("a", b""),
+        lambda: storage.put_file("a", tmp_path / "file", lambda _: None),
+        lambda: storage.put("a", b""),
+        lambda: storage.delete(["a"]),
+        lambda: list(storage.list("")),
+    ]
+    for write in calls:
         with pytest.raises(Refused) as caught:
             write()
         assert caught.value.reason is Reason.BUCKET_NOT_FOUND
@@ -189,7 +235,13 @@ def test_wrong_credentials(
     assert server.secret_key not in found.message
     assert server.access_key not in found.message
     (tmp_path / "file").write_bytes(b"x")
-    for call in (lambda: storage.size("a"), lambda: storage.put_file("a", tmp_path / "file", lambda _: None)):
+    calls: list[Callable[[], object]] = [
+        lambda: storage.size("a"),
+        lambda: storage.put_file("a", tmp_path / "file", lambda _: None),
+        lambda: storage.delete(["a"]),
+        lambda: list(storage.list("")),
+    ]
+    for call in calls:
         with pytest.raises(Refused) as caught:
             call()
         assert caught.value.reason is Reason.CREDENTIALS_REFUSED
