@@ -106,13 +106,32 @@ def resolve(storage: Storage, name: str) -> Version:
     """The version an alias points at. Raises Refused: VersionNotFound, ManifestDigestMismatch when the version is not what it was."""
     there = alias(storage, name)
     if there is None:
-        known = ", ".join(aliases(storage)) or "none"
-        raise Refused(Reason.VERSION_NOT_FOUND, f"there is no alias {name} in {storage.place}; there is {known}")
+        raise Refused(Reason.VERSION_NOT_FOUND, f"there is no alias {name} in {storage.place}; there is {_known(storage)}")
     found = version(storage, there.version)
     if found.digest != there.digest:
         message = f"the alias {name} points at {there.version} with the digest {there.digest}, which now has {found.digest}"
         raise Refused(Reason.MANIFEST_DIGEST_MISMATCH, message)
     return found
+
+
+def set_alias(storage: Storage, name: str, to: str, updated_at: datetime) -> Alias:
+    """Point an alias at a version, wherever it pointed before.
+
+    Raises Refused: VersionNotFound, NameConflict when there is a version of that name, so that one word never means two things.
+    """
+    key = layout.alias_key(name)
+    if _read(storage, layout.version_key(name), limits.MANIFEST_BYTES) is not None:
+        raise Refused(Reason.NAME_CONFLICT, f"there is a version {name} in {storage.place}; give the alias another name")
+    made = Alias(version=to, digest=version(storage, to).digest, updated_at=updated_at.isoformat(timespec="seconds"))
+    storage.put(key, aliases_.dump(made))
+    return made
+
+
+def remove_alias(storage: Storage, name: str) -> None:
+    """Raises Refused (VersionNotFound) where there is none, so that a slip of the pen is told."""
+    if _read(storage, layout.alias_key(name), limits.ALIAS_BYTES) is None:
+        raise Refused(Reason.VERSION_NOT_FOUND, f"there is no alias {name} in {storage.place}; there is {_known(storage)}")
+    storage.delete([layout.alias_key(name)])
 
 
 def hint(storage: Storage, name: str) -> str:
@@ -124,6 +143,11 @@ def hint(storage: Storage, name: str) -> str:
     if found is None:
         return ""
     return f"; {name} is an alias of version {found.version}: an alias may be moved, so write the version it points at"
+
+
+def _known(storage: Storage) -> str:
+    found = (layout.name_in(layout.ALIASES, each.key) for each in storage.list(layout.ALIASES))
+    return ", ".join(name for name in found if name is not None) or "none"
 
 
 def _present(storage: Storage, wanted: Iterable[str]) -> Mapping[str, Alias]:
