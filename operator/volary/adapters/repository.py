@@ -1,8 +1,10 @@
 """What lies in a place for models besides blobs: versions, their signatures, aliases."""
 
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from volary.adapters.storage import Storage
 from volary.bundle import alias as aliases_
@@ -11,6 +13,8 @@ from volary.bundle.alias import Alias
 from volary.bundle.manifest import Manifest
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
+
+_WORKERS = 8  # a manifest is small: the time goes by waiting for the answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +71,23 @@ def version(storage: Storage, name: str) -> Version:
     return Version(found, data)
 
 
+def versions(storage: Storage, wanted: Iterable[str]) -> Mapping[str, Version]:
+    """Several versions by name, read side by side. Raises as `version` does for the first that cannot be read."""
+    listed = list(wanted)
+    with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
+        return dict(zip(listed, pool.map(partial(version, storage), listed), strict=True))
+
+
 def entries(storage: Storage) -> list[Entry]:
     """All versions, in the order they were pushed."""
     found = names(storage)
+    read = versions(storage, found)
     signed = {layout.name_in(layout.SIGNATURES, each.key) for each in storage.list(layout.SIGNATURES)}
     pointing = aliases(storage)
     listed = [
         Entry(
             name=name,
-            version=version(storage, name),
+            version=read[name],
             created=created,
             signed=name in signed,
             aliases=tuple(sorted(alias for alias, each in pointing.items() if each.version == name)),

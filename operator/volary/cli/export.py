@@ -9,10 +9,11 @@ from pathlib import Path
 from volary.adapters import repository
 from volary.adapters.storage import Storage
 from volary.agent.retry import Patience
-from volary.bundle import layout, limits, manifest
+from volary.bundle import layout, limits
 from volary.bundle.blobs import parts
 from volary.bundle.manifest import File
 from volary.cli import storage
+from volary.cli.progress import bar
 from volary.packaging import archive, signing
 from volary.packaging import bundle as bundles
 
@@ -33,7 +34,9 @@ def run(args: argparse.Namespace) -> int:
         digest, size = _remote(args)
     else:
         bundle = bundles.load(Path(args.bundle))
-        digest, size = bundle.digest, archive.export(bundle.data, signing.read(bundle.path), archive.local(bundle), args.output)
+        digest = bundle.digest
+        with bar("exporting", bundle.manifest.size) as progress:
+            size = archive.export(bundle.data, signing.read(bundle.path), archive.local(bundle), args.output, progress)
     sys.stdout.write(f"{digest}\n")
     sys.stderr.write(f"{args.output}: {limits.show(size)}\n")
     return 0
@@ -45,8 +48,12 @@ def _remote(args: argparse.Namespace) -> tuple[str, int]:
     version = storage.find(place, wanted)
     patience = Patience(budget=storage.BUDGET)
     signature = patience.retry(lambda: repository.signature(place, version.manifest.version))
-    size = patience.retry(lambda: archive.export(version.data, signature, _content(place), args.output))
-    return manifest.digest(version.data), size
+
+    def export() -> int:
+        with bar("exporting", version.manifest.size) as progress:
+            return archive.export(version.data, signature, _content(place), args.output, progress)
+
+    return version.digest, patience.retry(export)
 
 
 def _content(place: Storage) -> archive.Content:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from volary.bundle import limits
 from volary.cli import storage
+from volary.cli.progress import bar
 from volary.packaging import archive
 from volary.packaging.signing import Trust
 
@@ -27,7 +28,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """0."""
     trust = Trust(args.public_key, tuple(args.certificate_chain))
-    bundle = archive.import_(args.archive, args.output, digest=args.digest, trust=trust)
+    with bar("importing", args.archive.stat().st_size) as progress:
+        bundle = archive.import_(args.archive, args.output, digest=args.digest, trust=trust, progress=progress)
     sys.stdout.write(f"{bundle.path}\n{bundle.digest}\n")
     sys.stderr.write(f"{bundle.manifest.name} {bundle.manifest.version}: {limits.show(bundle.manifest.size)} proved\n")
     return 0

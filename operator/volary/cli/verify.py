@@ -12,6 +12,7 @@ from volary.agent.retry import Patience
 from volary.bundle import layout, limits
 from volary.bundle.blobs import blobs
 from volary.cli import storage
+from volary.cli.progress import bar
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
 from volary.packaging import bundle as bundles
@@ -62,8 +63,11 @@ def _remote(args: argparse.Namespace, trust: Trust) -> tuple[str, int, bool]:
     version = storage.find(place, wanted)
     found = patience.retry(lambda: repository.signature(place, version.manifest.version))
     signing.verify(version.data, found, trust)
-    for sha256, size in blobs(version.manifest).items():
-        patience.retry(partial(_prove, place, sha256, size))
+    needed = blobs(version.manifest)
+    with bar("proving", sum(needed.values())) as progress:
+        for sha256, size in needed.items():
+            patience.retry(partial(_prove, place, sha256, size))
+            progress(size)
     return version.digest, version.manifest.size, found is not None
 
 

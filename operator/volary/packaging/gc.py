@@ -44,9 +44,9 @@ class Collector:
         return gone
 
     def _needed(self) -> frozenset[str]:
-        for name in repository.names(self.storage):
-            if name not in self.versions:
-                self.versions[name] = frozenset(blobs(repository.version(self.storage, name).manifest))
+        unknown = [name for name in repository.names(self.storage) if name not in self.versions]
+        for name, version in repository.versions(self.storage, unknown).items():
+            self.versions[name] = frozenset(blobs(version.manifest))
         return frozenset().union(*self.versions.values())
 
 

@@ -1,6 +1,7 @@
 """One contract, two storages: what the fake does in tests, SeaweedFS does too. And what goes wrong with a real one."""
 
 import gc
+import hashlib
 import json
 import secrets
 import socket
@@ -15,8 +16,9 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.support import s3
+from tests.support import keys, s3
 from tests.unit.packaging import models
+from tests.unit.trust import bundles
 from volary.adapters import storage as storages
 from volary.adapters.storage import S3, InMemory, Storage
 from volary.bundle import layout, limits
@@ -256,6 +258,16 @@ def test_no_credentials(server: s3.S3, connected: list[S3], monkeypatch: pytest.
     assert "set AWS_ACCESS_KEY_ID" in found.message
 
 
+@pytest.mark.parametrize(("code", "reason"), [("AccessDenied", Reason.CREDENTIALS_REFUSED), ("InternalError", Reason.STORAGE_THROTTLED)])
+def test_one_of_many_that_is_not_deleted_is_told(real: S3, monkeypatch: pytest.MonkeyPatch, code: str, reason: Reason) -> None:
+    answer = {"Errors": [{"Key": "team/digits/blobs/a", "Code": code, "Message": "<Signature=...>"}]}
+    monkeypatch.setattr(real.client, "delete_objects", lambda **_: answer)
+    with pytest.raises(VolaryError) as caught:
+        real.delete(["blobs/a", "blobs/b"])
+    assert caught.value.reason is reason
+    assert caught.value.message.endswith("blobs/a")
+
+
 @pytest.mark.parametrize("endpoint", ["http://127.0.0.1:1", "http://no-such-host.invalid:9000"])
 def test_nothing_listens(connected: list[S3], endpoint: str) -> None:
     found = failure(connect(connected, "s3://models/x", endpoint))
@@ -310,3 +322,47 @@ def test_from_the_model_to_a_verified_directory(server: s3.S3, tmp_path: Path, c
     assert digest in capsys.readouterr().out
     assert main(["inspect", f"{uri}/2.0.0"]) == 1
     assert "there is no version 2.0.0" in capsys.readouterr().err
+
+
+def test_from_a_signature_to_a_clean_bucket(server: s3.S3, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    uri, key, other = f"s3://{server.bucket()}/team/double", keys.pair(tmp_path), keys.pair(tmp_path, "other")
+    public = ["--public-key", str(key.public)]
+
+    def volary(*words: str | Path, code: int = 0) -> str:
+        capsys.readouterr()
+        assert main([str(word) for word in words]) == code
+        told = capsys.readouterr()
+        return told.out + told.err
+
+    for version, content in (("1.0.0", b"one"), ("2.0.0", b"two")):
+        bundles.make(tmp_path / version, version, data={"w.bin": content})
+        volary("push", tmp_path / version, uri)
+    wanted = ["--uri", uri, "--version", "1.0.0", "--model", "m", "--runtime", "onnxruntime", "--termination-log", tmp_path / "log"]
+    assert "(SignatureMissing)" in volary("fetch", uri, "1.0.0", "-d", tmp_path / "models", *public, code=3)
+    volary("preflight", *wanted, *public, code=3)
+    assert json.loads((tmp_path / "log").read_text())["reason"] == "SignatureMissing"
+    volary("sign", f"{uri}/1.0.0", "--private-key", key.private)
+    volary("preflight", *wanted, *public)
+    volary("preflight", *wanted, "--public-key", other.public, code=3)
+    assert json.loads((tmp_path / "log").read_text())["reason"] == "SignatureUntrusted"
+    assert "(SignatureUntrusted)" in volary("fetch", uri, "1.0.0", "-d", tmp_path / "models", "--public-key", other.public, code=3)
+    assert not (tmp_path / "models").exists()
+    volary("fetch", uri, "1.0.0", "-d", tmp_path / "models", *public)
+    volary("alias", "set", uri, "prod", "1.0.0")
+    assert "signed as you asked" in volary("verify", f"{uri}@prod", *public)
+    listed = json.loads(volary("list", uri, "-o", "json"))
+    assert {each["version"]: (each["signed"], each["aliases"]) for each in listed} == {"1.0.0": (True, ["prod"]), "2.0.0": (False, [])}
+    assert "3 bytes to move" in volary("diff", f"{uri}@prod", f"{uri}/2.0.0", code=1)
+    volary("export", f"{uri}@prod", "-o", tmp_path / "remote.zip")
+    volary("import", tmp_path / "remote.zip", "-o", tmp_path / "imported", *public)
+    volary("export", tmp_path / "imported", "-o", tmp_path / "local.zip")
+    assert (tmp_path / "remote.zip").read_bytes() == (tmp_path / "local.zip").read_bytes()
+    place = storages.connect(layout.parse(uri))
+    place.put(layout.blob_key("0" * 64), b"orphan")
+    assert "1 blobs, 6 bytes are too young" in volary("gc", uri)
+    assert "deleted 1 blobs, 6 bytes" in volary("gc", uri, "--grace", "0s", "--delete")
+    assert not storages.exists(place, layout.blob_key("0" * 64), 6)
+    place.delete([layout.blob_key(hashlib.sha256(b"two").hexdigest())])
+    place.client.close()
+    assert "(FileNotFound)" in volary("verify", f"{uri}/2.0.0", code=1)
+    volary("verify", f"{uri}/1.0.0")
