@@ -35,7 +35,7 @@ class Entry:
     """A version in a list of them."""
 
     name: str
-    version: Version
+    version: Version | Refused  # why it cannot be read: one such does not hide the others
     created: datetime
     signed: bool  # there is a signature; whose, nobody asked
     aliases: tuple[str, ...]
@@ -80,11 +80,13 @@ def versions(storage: Storage, wanted: Iterable[str]) -> Mapping[str, Version]:
 
 def entries(storage: Storage) -> list[Entry]:
     """All versions, in the order they were pushed."""
-    found = names(storage)
-    read = versions(storage, found)
+    listed = {layout.name_in(layout.VERSIONS, each.key): each.modified for each in storage.list(layout.VERSIONS)}
+    found = {name: created for name, created in listed.items() if name is not None}
+    with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
+        read = dict(zip(found, pool.map(partial(_readable, storage), found), strict=True))
     signed = {layout.name_in(layout.SIGNATURES, each.key) for each in storage.list(layout.SIGNATURES)}
     pointing = aliases(storage)
-    listed = [
+    made = [
         Entry(
             name=name,
             version=read[name],
@@ -94,7 +96,7 @@ def entries(storage: Storage) -> list[Entry]:
         )
         for name, created in found.items()
     ]
-    return sorted(listed, key=lambda entry: (entry.created, entry.name))
+    return sorted(made, key=lambda entry: (entry.created, entry.name))
 
 
 def signature(storage: Storage, name: str) -> bytes | None:
@@ -155,6 +157,13 @@ def hint(storage: Storage, name: str) -> str:
     if found is None:
         return ""
     return f"; {name} is an alias of version {found.version}: an alias may be moved, so write the version it points at"
+
+
+def _readable(storage: Storage, name: str) -> Version | Refused:
+    try:
+        return version(storage, name)
+    except Refused as error:
+        return error
 
 
 def _known(storage: Storage) -> str:

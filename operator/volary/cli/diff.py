@@ -65,8 +65,12 @@ def compare(before: Bundle | Manifest, after: Bundle | Manifest) -> Difference:
 
 def as_json(found: Difference) -> dict[str, Any]:
     """For programs."""
-    changes = [{"kind": each.kind, "name": each.name, "before": each.before, "after": each.after} for each in found.changes]
-    return {"changes": changes, "bytesToMove": found.move}
+    return {"changes": [fields(each) for each in found.changes], "bytesToMove": found.move}
+
+
+def fields(change: Change) -> dict[str, Any]:
+    """One change, for programs."""
+    return {"kind": change.kind, "name": change.name, "before": change.before, "after": change.after}
 
 
 def show(kind: Kind, value: Any) -> str:

@@ -10,6 +10,7 @@ from volary.bundle import limits
 from volary.bundle.difference import Change, Kind
 from volary.cli import diff, storage, versions
 from volary.cli.versions import Row
+from volary.common.errors import Refused
 
 NAME = "history"
 HELP = "the versions of a model and what each one changed"
@@ -24,28 +25,30 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0."""
+    """0, or 1 when a version cannot be read; the others are shown."""
     return versions.run(args, _fields, _table)
 
 
 def _fields(row: Row) -> dict[str, Any]:
-    entry, _, new = row
-    manifest = entry.version.manifest.model_dump(mode="json", by_alias=True, exclude_none=True)
-    changes = [{"kind": each.kind, "name": each.name, "before": each.before, "after": each.after} for each in versions.changes(row)]
+    manifest = row.manifest.model_dump(mode="json", by_alias=True, exclude_none=True) if row.manifest else {}
     facts = {name: manifest[name] for name in _FACTS if manifest.get(name)}
-    return {**versions.fields(row), **facts, "bytesNew": new, "changes": changes}
+    return {**versions.fields(row), **facts, "bytesNew": row.new, "changes": [diff.fields(each) for each in versions.changes(row)]}
 
 
 def _table(rows: Sequence[Row]) -> Table:
     table = versions.columns("VERSION", "CREATED", "SIGNED", "ALIASES", "NEW")
     table.add_column("CHANGED")
     for row in rows:
-        entry, before, new = row
-        told = "; ".join(_told(change) for change in versions.changes(row)) or ("" if before is None else "nothing")
-        table.add_row(
-            entry.name, versions.created(entry), "yes" if entry.signed else "no", ", ".join(entry.aliases), limits.show(new), told
-        )
+        new = limits.show(row.new) if row.manifest else ""
+        table.add_row(row.entry.name, versions.created(row), versions.signed(row), ", ".join(row.entry.aliases), new, _news(row))
     return table
+
+
+def _news(row: Row) -> str:
+    if isinstance(row.entry.version, Refused):
+        return row.entry.version.reason.value
+    told = "; ".join(_told(change) for change in versions.changes(row))
+    return told or ("" if row.before is None else "nothing")
 
 
 def _told(change: Change) -> str:

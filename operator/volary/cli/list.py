@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0."""
+    """0, or 1 when a version cannot be read; the others are shown."""
     if args.uri is not None:
         return versions.run(args, versions.fields, versions.table)
     if args.output != "table":

@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -17,49 +18,54 @@ from volary.bundle.blobs import blobs
 from volary.bundle.difference import Change, Kind
 from volary.bundle.manifest import Manifest
 from volary.cli import storage
+from volary.common.errors import Refused
 
-Row = tuple[Entry, Manifest | None, int]  # a version, the one before it, bytes that no earlier one has
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A version among the others."""
+
+    entry: Entry
+    manifest: Manifest | None  # None where it cannot be read
+    before: Manifest | None  # the one that was pushed before it
+    new: int  # bytes that no earlier one has
 
 
 def run(args: argparse.Namespace, fields: Callable[[Row], dict[str, Any]], show: Callable[[Sequence[Row]], Table]) -> int:
-    """0."""
+    """0, or 1 when a version cannot be read; the others are shown."""
     place = storage.connect(args, args.uri)
     rows = list(_rows(Patience(budget=storage.BUDGET).retry(lambda: repository.entries(place))))
     if args.output == "json":
         sys.stdout.write(json.dumps([fields(row) for row in rows], indent=2, ensure_ascii=False) + "\n")
     else:
         Console(highlight=False, soft_wrap=True).print(show(rows))
-    return 0
+    troubles = [row.entry.version for row in rows if isinstance(row.entry.version, Refused)]
+    for trouble in troubles:
+        sys.stderr.write(f"{trouble.message} ({trouble.reason})\n")
+    return 1 if troubles else 0
 
 
 def fields(row: Row) -> dict[str, Any]:
     """What `list -o json` says of a version."""
-    entry, _, _ = row
-    return {
-        "version": entry.name,
-        "digest": entry.version.digest,
-        "size": entry.version.manifest.size,
-        "format": entry.version.manifest.format,
-        "created": entry.created.isoformat(),
-        "signed": entry.signed,
-        "aliases": list(entry.aliases),
-    }
+    version = row.entry.version
+    if isinstance(version, Refused):
+        known: dict[str, Any] = {"reason": version.reason}
+    else:
+        known = {"digest": version.digest, "size": version.manifest.size, "format": version.manifest.format}
+    common = {"created": row.entry.created.isoformat(), "signed": row.entry.signed, "aliases": list(row.entry.aliases)}
+    return {"version": row.entry.name, **known, **common}
 
 
 def table(rows: Sequence[Row]) -> Table:
     """What `list` prints."""
     found = columns("VERSION", "DIGEST", "SIZE", "FORMAT", "CREATED", "SIGNED", "ALIASES")
-    for entry, _, _ in rows:
-        manifest = entry.version.manifest
-        found.add_row(
-            entry.name,
-            entry.version.digest.removeprefix("sha256:")[:12],
-            limits.show(manifest.size),
-            manifest.format,
-            created(entry),
-            "yes" if entry.signed else "no",
-            ", ".join(entry.aliases),
-        )
+    for row in rows:
+        version = row.entry.version
+        if isinstance(version, Refused):
+            cells = ("", "", version.reason.value)
+        else:
+            cells = (version.digest.removeprefix("sha256:")[:12], limits.show(version.manifest.size), version.manifest.format.value)
+        found.add_row(row.entry.name, *cells, created(row), signed(row), ", ".join(row.entry.aliases))
     return found
 
 
@@ -71,15 +77,21 @@ def columns(*names: str) -> Table:
     return found
 
 
-def created(entry: Entry) -> str:
+def created(row: Row) -> str:
     """When it was pushed, in the time zone of who looks."""
-    return entry.created.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return row.entry.created.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def signed(row: Row) -> str:
+    """Whether there is a signature; whose, only `verify` tells."""
+    return "yes" if row.entry.signed else "no"
 
 
 def changes(row: Row) -> tuple[Change, ...]:
     """From the version before; that the version is another is no news."""
-    entry, before, _ = row
-    found = difference.compare(before, entry.version.manifest).changes if before is not None else ()
+    if row.manifest is None or row.before is None:
+        return ()
+    found = difference.compare(row.before, row.manifest).changes
     return tuple(change for change in found if (change.kind, change.name) != (Kind.METADATA, "version"))
 
 
@@ -87,7 +99,10 @@ def _rows(entries: Sequence[Entry]) -> Iterator[Row]:
     seen: set[str] = set()
     before: Manifest | None = None
     for entry in entries:
+        if isinstance(entry.version, Refused):
+            yield Row(entry, None, before, 0)
+            continue
         manifest = entry.version.manifest
-        yield entry, before, difference.new_bytes(manifest, seen)
+        yield Row(entry, manifest, before, difference.new_bytes(manifest, seen))
         seen |= blobs(manifest).keys()
         before = manifest

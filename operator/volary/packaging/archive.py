@@ -35,6 +35,8 @@ _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 def export(data: bytes, signature: bytes | None, content: Content, output: Path, progress: Progress = lambda _: None) -> int:
     """Write the archive of a manifest; its bytes. Raises Refused when a content is not the manifest's; then nothing is left."""
     found = manifest.parse(data)
+    if signature is not None:
+        signing.check_belongs(signature, data)
     files = {file.path: file for file in found.files}
     entries = archive.entries(found, len(data), None if signature is None else len(signature))
     given = {paths.MANIFEST: data, paths.SIGNATURE: signature or b""}
@@ -76,8 +78,7 @@ def import_(
     with path.open("rb") as stream:
         data, signature = _front(stream)
         found = manifest.parse(data)
-        if digest is not None and (there := manifest.digest(data)) != digest:
-            raise Refused(Reason.MANIFEST_DIGEST_MISMATCH, f"{path} has the digest {there}, wanted is {digest}")
+        signing.check_digest(manifest.digest(data), digest)
         signing.verify(data, signature, trust or Trust())
         with _new(output, found.size) as work:
             (work / paths.MANIFEST).write_bytes(data)

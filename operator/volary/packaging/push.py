@@ -6,7 +6,7 @@ from pathlib import Path
 
 from volary.adapters import storage as storages
 from volary.adapters.storage import Progress, Storage
-from volary.bundle import layout, limits, manifest, signature
+from volary.bundle import layout, limits, manifest
 from volary.bundle.manifest import File
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
@@ -75,7 +75,7 @@ def _put_signature(storage: Storage, bundle: Bundle) -> None:
     """A signature may be renewed, unlike the version it is of."""
     found = signing.read(bundle.path)
     if found is not None:
-        signature.check_statement(signature.parse(found).payload, bundle.data)  # not one left over from an earlier pack
+        signing.check_belongs(found, bundle.data)
         storage.put(layout.signature_key(bundle.manifest.version), found)
 
 

@@ -58,14 +58,17 @@ def sign(manifest: bytes, signer: Signer) -> bytes:
                     private_key=signer.private_key, signing_certificate=signer.certificate, certificate_chain=chain
                 )
             config.sign(directory, output)
-        except (ValueError, TypeError, AttributeError) as error:  # the last two: an encrypted key, a key that is no EC key
+        except AttributeError:  # the library takes for granted what it was given
+            raise Refused(Reason.SPEC_INVALID, f"cannot sign with {signer.private_key}: it is not a key of an elliptic curve") from None
+        except (ValueError, TypeError) as error:  # TypeError: the key is encrypted
             raise Refused(Reason.SPEC_INVALID, f"cannot sign with {signer.private_key}: {_first_line(error)}") from None
         return output.read_bytes()
 
 
-def sign_bundle(path: Path, signer: Signer) -> Bundle:
+def sign_bundle(path: Path, signer: Signer, digest: str | None = None) -> Bundle:
     """Put `manifest.json.sig` beside the manifest, over an earlier one. Every byte is proved first: nothing spoilt is signed."""
     bundle = bundles.load(path)
+    check_digest(bundle.digest, digest)
     bundles.verify(bundle)
     check_nothing_else(bundle)
     work = path.parent / f".{paths.SIGNATURE}.{secrets.token_hex(4)}"
@@ -87,6 +90,17 @@ def verify(manifest: bytes, found: bytes | None, trust: Trust) -> None:
         signature.verify(found, manifest, trust.public_key.read_bytes())
     if trust.chain:
         _verify_certificate(found, manifest, trust.chain)
+
+
+def check_belongs(found: bytes, manifest: bytes) -> None:
+    """Raise Refused (SignatureMismatch) when the signature is one left over from an earlier pack. Proves nothing else."""
+    signature.check_statement(signature.parse(found).payload, manifest)
+
+
+def check_digest(found: str, wanted: str | None) -> None:
+    """Raise Refused (ManifestDigestMismatch) when the bundle is not the one that was meant."""
+    if wanted is not None and found != wanted:
+        raise Refused(Reason.MANIFEST_DIGEST_MISMATCH, f"the bundle has the digest {found}, wanted is {wanted}")
 
 
 def read(path: Path) -> bytes | None:

@@ -12,7 +12,14 @@ import pytest
 from click.testing import CliRunner
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
 from model_signing._cli import main as model_signing
 
 from tests.support import keys
@@ -313,6 +320,24 @@ def test_signers_that_cannot_be_used(bundle: Bundle, key: keys.Pair, ca: keys.Au
         lambda: signing.verify(bundle.data, signing.sign(bundle.data, Signer(key.private)), Trust(chain=(tmp_path / "none.pem",)))
     )
     assert error.reason is Reason.SPEC_INVALID
+
+
+def test_a_key_of_another_kind_and_one_with_a_password(bundle: Bundle, key: keys.Pair, tmp_path: Path) -> None:
+    private = load_pem_private_key(key.private.read_bytes(), None)
+    locked = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x"))
+    edwards = ed25519.Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    for data, words in ((locked, "encrypted"), (edwards, "not a key of an elliptic curve")):
+        (tmp_path / "k.pem").write_bytes(data)
+        error = refusal(lambda: signing.sign_bundle(bundle.path, Signer(tmp_path / "k.pem")))
+        assert (error.reason, words in error.message) == (Reason.SPEC_INVALID, True)
+
+
+def test_only_what_was_meant_is_signed(bundle: Bundle, key: keys.Pair, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["sign", str(bundle.path), "--private-key", str(key.private), "--digest"]
+    assert main([*words, f"sha256:{'0' * 64}"]) == 1
+    assert "(ManifestDigestMismatch)" in capsys.readouterr().err
+    assert not (bundle.path / paths.SIGNATURE).exists()
+    assert main([*words, bundle.digest]) == 0
 
 
 def test_a_key_that_is_not_there(bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -56,5 +56,17 @@ def test_a_place_without_versions(memory: InMemory, command: Command) -> None:
     assert command("history", URI, "-o", "json") == []
 
 
+def test_one_that_cannot_be_read_does_not_hide_the_others(pushed: InMemory, command: Command) -> None:
+    pushed.put("versions/1.9.5.json", b"nonsense")
+    pushed.put("versions/what is this", b"")
+    found = command("list", URI, "-o", "json", code=1)
+    assert [(each["version"], each.get("reason")) for each in found] == [("1.9.0", None), ("1.10.0", None), ("1.9.5", "ManifestInvalid")]
+    for verb in ("list", "history"):
+        told = command(verb, URI, code=1)
+        assert "1.10.0" in told
+        assert "version 1.9.5 in memory: the manifest is not valid" in told
+    assert [each["bytesNew"] for each in command("history", URI, "-o", "json", code=1)][2] == 0
+
+
 def test_json_is_of_versions_only(command: Command) -> None:
     assert "(SpecInvalid)" in command("list", "-o", "json", code=1)
