@@ -4,6 +4,7 @@ model-signing is imported when something is signed or a certificate is to be pro
 proved by `volary.bundle.signature` (docs/adr/0005).
 """
 
+import logging
 import os
 import secrets
 import tempfile
@@ -128,6 +129,7 @@ def _verify_certificate(found: bytes, manifest: bytes, chain: Sequence[Path]) ->
     from OpenSSL.crypto import X509StoreContextError
 
     envelope = signature.parse(found)
+    logging.getLogger(verifying.__package__).setLevel(logging.ERROR)  # it remarks on good certificates too
     with _alone(manifest) as directory:
         (directory.parent / paths.SIGNATURE).write_bytes(found)
         config = verifying.Config()  # type: ignore[no-untyped-call] # it is not typed

@@ -139,6 +139,14 @@ def test_a_spoilt_bundle_is_not_exported(bundle: Bundle, tmp_path: Path) -> None
     assert [each.name for each in tmp_path.iterdir()] == ["bundle"]
 
 
+def test_a_signature_left_from_an_earlier_pack_is_not_exported(bundle: Bundle, key: keys.Pair, tmp_path: Path) -> None:
+    signing.sign_bundle(bundle.path, Signer(key.private))
+    again = bundles.make(bundle.path, data=DATA | {"weights.bin": b"new"})
+    with pytest.raises(Refused) as caught:
+        exported(again)
+    assert caught.value.reason is Reason.SIGNATURE_MISMATCH
+
+
 def test_more_than_four_gigabytes_is_as_unzip_wants_it(tmp_path: Path) -> None:
     """A sparse file: only the headers are written, and Python's zipfile must find them."""
     entries: list[Entry] = []

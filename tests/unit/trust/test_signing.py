@@ -111,10 +111,11 @@ def test_verify_says_what_it_proved(signed_bundle: Bundle, key: keys.Pair, capsy
     assert "name --public-key" in capsys.readouterr().err
 
 
-def test_sign_from_the_command_line(bundle: Bundle, ca: keys.Authority) -> None:
+def test_sign_from_the_command_line(bundle: Bundle, ca: keys.Authority, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--private-key", str(ca.private), "--signing-certificate", str(ca.certificate)]
     assert main(["sign", str(bundle.path), *words]) == 0
     assert main(["verify", str(bundle.path), "--certificate-chain", str(ca.root)]) == 0
+    assert "KeyUsage" not in capsys.readouterr().err
 
 
 # ---- 32 to 36 ---------------------------------------------------------------------------------
