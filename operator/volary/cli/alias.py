@@ -62,4 +62,4 @@ def _list(place: Storage, *, as_json: bool) -> None:
         table.add_column(column, no_wrap=True)
     for name, each in found.items():
         table.add_row(name, each.version, each.digest.removeprefix("sha256:")[:12], each.updated_at)
-    Console(highlight=False).print(table)
+    Console(highlight=False, markup=False, emoji=False).print(table)

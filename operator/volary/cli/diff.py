@@ -83,11 +83,16 @@ def show(kind: Kind, value: Any) -> str:
         case Kind.TENSOR:
             return f"{value['datatype']} {value['shape']}, {value['sha256']}"
         case Kind.METADATA:
-            return str(value)
+            return printable(str(value))
+
+
+def printable(text: str) -> str:
+    """Names of tensors are a stranger's: what would steer the terminal is shown as its escape."""
+    return text if text.isprintable() else ascii(text)[1:-1]
 
 
 def _line(change: Change) -> Text:
-    label = f"{change.kind} {change.name}: "
+    label = f"{change.kind} {printable(change.name)}: "
     if change.before is None:
         return Text(f"+ {label}{show(change.kind, change.after)}", style="green")
     if change.after is None:

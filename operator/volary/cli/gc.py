@@ -64,7 +64,7 @@ def _show(found: Sorted, now: datetime) -> None:
     table.add_column("AGE", justify="right", no_wrap=True)
     for blob in sorted(found.garbage, key=lambda blob: -blob.size)[:_ROWS]:
         table.add_row(blob.sha256, limits.show(blob.size), durations.show(now - blob.modified))
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     console.print(table)
     if len(found.garbage) > _ROWS:
         console.print(f"and {len(found.garbage) - _ROWS} smaller ones")

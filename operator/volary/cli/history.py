@@ -53,10 +53,11 @@ def _news(row: Row) -> str:
 
 def _told(change: Change) -> str:
     """`accuracy` from 0.91 to 0.93 is news with its values; of a file the name will do."""
+    name = diff.printable(change.name)
     if change.before is None:
-        return f"+{change.name}"
+        return f"+{name}"
     if change.after is None:
-        return f"-{change.name}"
+        return f"-{name}"
     if change.kind is Kind.FILE:
-        return change.name
-    return f"{change.name} {diff.show(change.kind, change.before)} -> {diff.show(change.kind, change.after)}"
+        return name
+    return f"{name} {diff.show(change.kind, change.before)} -> {diff.show(change.kind, change.after)}"

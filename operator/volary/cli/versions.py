@@ -38,7 +38,7 @@ def run(args: argparse.Namespace, fields: Callable[[Row], dict[str, Any]], show:
     if args.output == "json":
         sys.stdout.write(json.dumps([fields(row) for row in rows], indent=2, ensure_ascii=False) + "\n")
     else:
-        Console(highlight=False, soft_wrap=True).print(show(rows))
+        Console(highlight=False, markup=False, emoji=False, soft_wrap=True).print(show(rows))
     troubles = [row.entry.version for row in rows if isinstance(row.entry.version, Refused)]
     for trouble in troubles:
         sys.stderr.write(f"{trouble.message} ({trouble.reason})\n")

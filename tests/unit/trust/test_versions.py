@@ -10,6 +10,8 @@ from tests.unit.trust import bundles
 from tests.unit.trust.conftest import Command
 from volary import packaging
 from volary.adapters.storage import InMemory
+from volary.bundle.manifest import Tensor
+from volary.bundle.tensors import Datatype
 from volary.packaging import signing
 from volary.packaging.signing import Signer
 
@@ -66,6 +68,17 @@ def test_one_that_cannot_be_read_does_not_hide_the_others(pushed: InMemory, comm
         assert "1.10.0" in told
         assert "version 1.9.5 in memory: the manifest is not valid" in told
     assert [each["bytesNew"] for each in command("history", URI, "-o", "json", code=1)][2] == 0
+
+
+def test_names_of_a_stranger_are_shown_as_they_are_and_steer_no_terminal(pushed: InMemory, command: Command, tmp_path: Path) -> None:
+    names = ("x", "\x1b[31mred", "[bold]loud[/bold]", "a\u202eb")
+    inputs = tuple(Tensor(name=name, datatype=Datatype.FP32, shape=(-1, 3)) for name in names)
+    pushed.clock = lambda: START + timedelta(days=9)
+    packaging.push(bundles.make(tmp_path / "3", "3.0.0", inputs=inputs).path, URI, storage=pushed)
+    for told in (command("history", URI), command("diff", f"{URI}/1.9.0", f"{URI}/3.0.0", code=1)):
+        for shown in ("FP32 [any, 2] -> FP32 [any, 3]", "\\x1b[31mred", "[bold]loud[/bold]", "a\\u202eb"):
+            assert shown in " ".join(told.split())
+        assert "\x1b" not in told
 
 
 def test_json_is_of_versions_only(command: Command) -> None:
