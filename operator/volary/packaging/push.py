@@ -44,6 +44,9 @@ def push(
     location = layout.parse(uri)
     bundle = bundles.load(path)
     bundles.verify(bundle)
+    signature = signing.read(path)
+    if signature is not None:
+        signing.check_belongs(signature, bundle.data)
     storage = storage or storages.connect(location, endpoint=endpoint, region=region)
     already = _is_there(storage, bundle)
     uploaded, there = 0, list[File]()
@@ -59,7 +62,8 @@ def push(
         already = _is_there(storage, bundle)  # raises when somebody else was faster with another one
     skipped = sum(file.size for file in there)
     uploaded += _again(storage, bundle, there)
-    _put_signature(storage, bundle)
+    if signature is not None:  # it may be renewed, unlike the version; after it, or it would be put over that of another's version
+        storage.put(layout.signature_key(bundle.manifest.version), signature)
     return Pushed(str(location), bundle.manifest.version, bundle.digest, uploaded, skipped, already)
 
 
@@ -69,14 +73,6 @@ def _again(storage: Storage, bundle: Bundle, files: Iterable[File]) -> int:
     for file in gone:
         storage.put_file(layout.blob_key(file.sha256), bundle.path / file.path, lambda _: None)
     return sum(file.size for file in gone)
-
-
-def _put_signature(storage: Storage, bundle: Bundle) -> None:
-    """A signature may be renewed, unlike the version it is of."""
-    found = signing.read(bundle.path)
-    if found is not None:
-        signing.check_belongs(found, bundle.data)
-        storage.put(layout.signature_key(bundle.manifest.version), found)
 
 
 def _is_there(storage: Storage, bundle: Bundle) -> bool:

@@ -176,7 +176,21 @@ def test_34_over_another_manifest(by: str, bundle: Bundle, key: keys.Pair, ca: k
 
 def test_34_a_signature_left_from_an_earlier_pack_is_not_pushed(signed_bundle: Bundle) -> None:
     again = bundles.make(signed_bundle.path, data={"weights.bin": b"new"})
-    assert refusal(lambda: packaging.push(again.path, URI, storage=InMemory())).reason is Reason.SIGNATURE_MISMATCH
+    storage = InMemory()
+    assert refusal(lambda: packaging.push(again.path, URI, storage=storage)).reason is Reason.SIGNATURE_MISMATCH
+    assert storage.objects == {}
+
+
+def test_who_pushes_another_bundle_under_the_name_does_not_touch_its_signature(
+    signed_bundle: Bundle, key: keys.Pair, tmp_path: Path
+) -> None:
+    storage = InMemory()
+    packaging.push(signed_bundle.path, URI, storage=storage)
+    other = bundles.make(tmp_path / "other", data={"w.bin": b"other"})
+    signing.sign_bundle(other.path, Signer(key.private))
+    before = storage.objects["signatures/1.0.0.json"]
+    assert refusal(lambda: packaging.push(other.path, URI, storage=storage)).reason is Reason.NAME_CONFLICT
+    assert storage.objects["signatures/1.0.0.json"] == before
 
 
 def test_35_an_older_version_with_its_signature_under_a_newer_name(signed_bundle: Bundle, key: keys.Pair) -> None:
