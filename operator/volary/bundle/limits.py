@@ -8,6 +8,8 @@ MIB = 1024 * KIB
 GIB = 1024 * MIB
 
 MANIFEST_BYTES = MIB
+SIGNATURE_BYTES = 256 * KIB  # with a chain of certificates; 1 KiB with a key
+ALIAS_BYTES = 4 * KIB
 FILES = 5_000  # 200 bytes a file in a manifest of 1 MiB: the limits meet
 TOTAL_BYTES = 256 * GIB  # all files of a bundle together
 GOLDEN_BYTES = 16 * MIB  # the golden samples are read into memory

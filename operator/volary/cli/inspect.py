@@ -10,33 +10,27 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from volary.agent import source
-from volary.agent.retry import Patience
-from volary.agent.source import Wanted
 from volary.bundle import limits
 from volary.bundle import manifest as manifests
 from volary.bundle.facts import Facts
 from volary.bundle.manifest import Manifest
 from volary.cli import describe, storage
-from volary.common.errors import Refused
-from volary.common.reasons import Reason
 from volary.packaging import bundle as bundles
 
 NAME = "inspect"
 HELP = "show what a bundle holds"
-_BUDGET = 5.0  # seconds of trying: a person waits
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
-    parser.add_argument("bundle", help="a directory, or s3://BUCKET/PREFIX/VERSION")
+    parser.add_argument("bundle", help=f"a directory, {storage.REFERENCE_HELP}")
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table", help="default: %(default)s")
     storage.configure(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """0."""
-    data, facts = _remote(args) if args.bundle.startswith("s3://") else _local(Path(args.bundle))
+    data, facts = _remote(args) if storage.is_remote(args.bundle) else _local(Path(args.bundle))
     manifest = manifests.parse(data)
     if args.output == "json":
         found = {"digest": manifests.digest(data), "manifest": json.loads(data), "graph": None if facts is None else asdict(facts)}
@@ -56,11 +50,8 @@ def _local(path: Path) -> tuple[bytes, Facts]:
 
 
 def _remote(args: argparse.Namespace) -> tuple[bytes, None]:
-    uri, _, version = args.bundle.rstrip("/").rpartition("/")
-    if uri in ("s3:/", "s3:"):
-        raise Refused(Reason.SPEC_INVALID, f"{args.bundle!r} names no version; write it like s3://BUCKET/PREFIX/VERSION")
-    place = storage.connect(args, uri)
-    return Patience(budget=_BUDGET).retry(lambda: source.find(place, Wanted(version))).data, None
+    wanted = storage.reference(args.bundle)
+    return storage.find(storage.connect(args, wanted.uri), wanted).data, None
 
 
 def _show(manifest: Manifest, digest: str) -> None:

@@ -70,6 +70,12 @@ class Reason(StrEnum):
     EVALUATION_FAILED = "EvaluationFailed"
     METRIC_TOO_LOW = "MetricTooLow"
     DISK_FULL = "DiskFull"
+    SIGNATURE_MISSING = "SignatureMissing"
+    SIGNATURE_UNTRUSTED = "SignatureUntrusted"
+    SIGNATURE_MISMATCH = "SignatureMismatch"
+    EXTRA_FILE = "ExtraFile"
+    ARCHIVE_INVALID = "ArchiveInvalid"
+    ALIAS_INVALID = "AliasInvalid"
     # Pods
     IMAGE_PULL_FAILED = "ImagePullFailed"
     UNSCHEDULABLE = "Unschedulable"
@@ -176,6 +182,22 @@ REASONS: Mapping[Reason, Meaning] = MappingProxyType(
         ),
         Reason.METRIC_TOO_LOW: Meaning(Kind.USER, "The model scores lower than it must.", "Train a better one, or lower the minimum."),
         Reason.DISK_FULL: Meaning(Kind.VERDICT, "The pod's disk is too small for the bundle.", "Raise spec.runtime.resources."),
+        Reason.SIGNATURE_MISSING: Meaning(Kind.USER, "The bundle must be signed and is not.", "`volary sign` it."),
+        Reason.SIGNATURE_UNTRUSTED: Meaning(
+            Kind.USER,
+            "The signature is not of the key or certificate you trust, or is none at all.",
+            "Find out who signed it; have the bundle signed again by whom you trust.",
+        ),
+        Reason.SIGNATURE_MISMATCH: Meaning(
+            Kind.USER, "The signature is good, but of another manifest.", "Somebody exchanged one of the two: find out before you go on."
+        ),
+        Reason.EXTRA_FILE: Meaning(
+            Kind.USER, "There is a file that the manifest does not name, so nobody vouches for it.", "Remove it, or pack the bundle again."
+        ),
+        Reason.ARCHIVE_INVALID: Meaning(
+            Kind.USER, "The file is not, byte for byte, what `volary export` writes.", "Export the bundle again."
+        ),
+        Reason.ALIAS_INVALID: Meaning(Kind.USER, "The alias in the storage cannot be read.", "Set it again with `volary alias set`."),
         Reason.IMAGE_PULL_FAILED: Meaning(
             Kind.WAITING, "An image cannot be pulled; given up at the progress deadline.", "Correct spec.runtime.image."
         ),

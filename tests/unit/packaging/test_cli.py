@@ -184,8 +184,22 @@ def test_each_verb_has_its_help(verb: str, capsys: pytest.CaptureFixture[str]) -
     assert f"usage: volary {verb}" in capsys.readouterr().out
 
 
-HEAVY = ("boto3", "botocore", "onnx", "onnxruntime", "numpy", "kubernetes", "kopf", "aiohttp", "rich", "uvicorn")
+HEAVY = (
+    "boto3",
+    "botocore",
+    "cryptography",
+    "model_signing",
+    "onnx",
+    "onnxruntime",
+    "numpy",
+    "kubernetes",
+    "kopf",
+    "aiohttp",
+    "rich",
+    "uvicorn",
+)
 ALLOWED = {"agent": (), "preflight": (), "fetch": (), "inspect": ("rich",), "push": ("rich",), "pack": ()}
+ALLOWED |= {"sign": (), "alias": ()} | dict.fromkeys(("verify", "export", "import", "gc", "diff", "history"), ("rich",))
 
 
 @pytest.mark.parametrize("verb", ALLOWED)
