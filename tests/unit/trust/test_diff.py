@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from onnx import helper, numpy_helper
 
+from tests.unit.bundle import building
 from tests.unit.packaging import models
 from tests.unit.trust import bundles
 from tests.unit.trust.conftest import Command
@@ -99,8 +100,11 @@ def test_weights_in_a_file_beside_are_read_there(tmp_path: Path) -> None:
 
 
 def test_a_model_file_that_cannot_be_read_has_no_weights(tmp_path: Path, command: Command) -> None:
-    assert weights.read(bundles.make(tmp_path / "a")) is None
-    bundles.make(tmp_path / "b", data={"w.bin": b"1"})
+    plain: dict[str, bytes] = {}
+    for name, data in (("a", plain), ("b", {"w.bin": b"1"})):
+        bundles.make(tmp_path / name, data=data)
+        (tmp_path / name / "model.onnx").write_bytes(b"\xff" * len(building.MODEL))
+    assert weights.read(packaging.load(tmp_path / "a")) is None
     assert changes(command("diff", tmp_path / "a", tmp_path / "b", "-o", "json", code=1)) == [("file", "w.bin")]
 
 
