@@ -65,6 +65,10 @@ class Reason(StrEnum):
     FORMAT_UNSUPPORTED = "FormatUnsupported"
     GOLDEN_INVALID = "GoldenInvalid"
     DISK_FULL = "DiskFull"
+    # Optimising a model
+    OPTION_INVALID = "OptionInvalid"
+    ACCURACY_TOO_LOW = "AccuracyTooLow"
+    DEVIATION_TOO_HIGH = "DeviationTooHigh"
     # Pods
     IMAGE_PULL_FAILED = "ImagePullFailed"
     UNSCHEDULABLE = "Unschedulable"
@@ -154,6 +158,15 @@ REASONS: Mapping[Reason, Meaning] = MappingProxyType(
         ),
         Reason.GOLDEN_INVALID: Meaning(Kind.USER, "The golden samples cannot be used.", "Pack the bundle again."),
         Reason.DISK_FULL: Meaning(Kind.VERDICT, "The pod's disk is too small for the bundle.", "Raise spec.runtime.resources."),
+        Reason.OPTION_INVALID: Meaning(
+            Kind.USER, "What is asked of `volary optimise` cannot be done with this model.", "The message names the option."
+        ),
+        Reason.ACCURACY_TOO_LOW: Meaning(
+            Kind.USER, "The optimised model is wrong more often than allowed.", "Ask for less, or allow more by --max-accuracy-drop."
+        ),
+        Reason.DEVIATION_TOO_HIGH: Meaning(
+            Kind.USER, "The optimised model answers too differently.", "Ask for less, or allow more by --max-deviation."
+        ),
         Reason.IMAGE_PULL_FAILED: Meaning(
             Kind.WAITING, "An image cannot be pulled; given up at the progress deadline.", "Correct spec.runtime.image."
         ),

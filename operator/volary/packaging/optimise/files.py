@@ -1,0 +1,40 @@
+"""Tools that work from file to file, for models that we hold in memory."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from volary.common.errors import Refused
+from volary.common.reasons import Reason
+from volary.packaging.optimise import graph
+
+Tool = Callable[[Path, Path, bool], None]  # from, to, whether the weights stay beside
+
+
+def through(model: Any, tool: Tool, *, step: str) -> Any:
+    """The model as `tool` writes it. Raises Refused (FormatUnsupported) with the tool's own words where it fails."""
+    beside = graph.is_large(model)
+    with TemporaryDirectory(prefix="volary-optimise-") as name, _quiet():
+        given, made = Path(name) / "given.onnx", Path(name) / "made.onnx"
+        graph.save(model, given, beside=beside)
+        try:
+            tool(given, made, beside)
+        except Refused:
+            raise
+        except Exception as error:  # noqa: BLE001 -- ONNX Runtime's tools raise whatever befalls them
+            raise Refused(Reason.FORMAT_UNSUPPORTED, f"{step} cannot be done with this model: {graph.first_line(error)}") from None
+        return graph.load(made)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The tools log advice to the root logger that is for their own authors' command lines."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.disable(before)
