@@ -7,8 +7,7 @@ pushed = packaging.push(bundle.path, "s3://models/digits")
 """
 
 from volary.packaging.bundle import Bundle, load
-from volary.packaging.optimise import optimise
 from volary.packaging.pack import pack
 from volary.packaging.push import Pushed, push
 
-__all__ = ["Bundle", "Pushed", "load", "optimise", "pack", "push"]
+__all__ = ["Bundle", "Pushed", "load", "pack", "push"]

@@ -46,7 +46,20 @@ def _prepare(given: Path, made: Path, *, beside: bool) -> None:
     from onnxruntime.quantization import quant_pre_process  # type: ignore[import-untyped] # takes 0.5 s
 
     # Symbolic shapes need sympy (80 MB) and help where a shape is computed in the graph; none of the shapes we quantise is.
-    quant_pre_process(given, made, skip_symbolic_shape=True, save_as_external_data=beside, external_data_location=f"{made.name}.data")
+    fused = given.with_name("fused.onnx")
+    quant_pre_process(given, fused, skip_symbolic_shape=True, save_as_external_data=beside, external_data_location=f"{fused.name}.data")
+    model = graph.load(fused)
+    _flat_biases(model.graph)
+    graph.save(model, made, beside=beside)
+
+
+def _flat_biases(found: Any) -> None:
+    """Gemm adds a bias of (1, n) as it adds one of (n): ONNX Runtime's tool counts channels along the first dimension, scikit-learn's is 1."""
+    others = {name for node in found.node for index, name in enumerate(node.input) if (node.op_type, index) != ("Gemm", 2)}
+    biases = {node.input[2] for node in found.node if node.op_type == "Gemm" and len(node.input) == 3} - others
+    for tensor in found.initializer:
+        if tensor.name in biases and len(tensor.dims) == 2 and tensor.dims[0] == 1:
+            del tensor.dims[0]
 
 
 def _dynamic(given: Path, made: Path, *, beside: bool, reduce_range: bool) -> None:
