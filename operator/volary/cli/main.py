@@ -33,6 +33,7 @@ class Verb:
 VERBS: Mapping[str, Verb] = MappingProxyType(
     {
         "pack": Verb("volary.cli.pack", "make a verified bundle of a model"),
+        "optimise": Verb("volary.cli.optimise", "make a model smaller or faster, and measure what it costs"),
         "push": Verb("volary.cli.push", "upload a bundle as a version that never changes"),
         "inspect": Verb("volary.cli.inspect", "show what a bundle holds"),
         "fetch": Verb("volary.cli.fetch", "download and verify a version", "agent"),

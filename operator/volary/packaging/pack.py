@@ -108,6 +108,7 @@ def _file(directory: Path, path: str, role: Role) -> File:
 def _build(inspected: "Inspected", *, recorded: bool) -> dict[str, str]:
     """How it was made; no time and no place, so that packing twice gives the same digest."""
     facts = {"volary": __version__, "onnx.opset": str(inspected.opset), "onnx.producer": inspected.producer}
+    facts |= dict(inspected.lineage)
     if recorded:
         facts["golden.onnxruntime"] = version_of("onnxruntime")
     return {key: value[:200] for key, value in facts.items() if value}

@@ -25,5 +25,3 @@ def _convert(given: Path, made: Path, beside: bool) -> None:  # noqa: FBT001 -- 
 
     model = float16.convert_float_to_float16(str(given), keep_io_types=True)
     graph.save(model, made, beside=beside)
-
-

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from volary.common.errors import Refused
@@ -39,7 +40,7 @@ class Trial:
     """What both models are measured with."""
 
     samples: "Given | None" = None  # as `volary.packaging.samples` reads them
-    labels: "Array | None" = None  # the right answer of each sample
+    labels: "Array | Path | None" = None  # the right answer of each sample
     runs: int = RUNS
     threads: int = 1  # more of them make two models in one process disturb each other
 

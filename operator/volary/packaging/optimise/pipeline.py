@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from volary.packaging.optimise.result import Layer, Optimised
     from volary.packaging.samples import Inputs
 
-Shown = Callable[["Optimised"], None]
-Told = Callable[[str], None]
+Shown = Callable[["Optimised"], object]
+Told = Callable[[str], object]
 
 
 def optimise(

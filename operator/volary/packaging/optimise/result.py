@@ -1,5 +1,6 @@
 """What came of it: the figures that the table, the report and `--json` show."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,10 +75,7 @@ class Optimised:
             "steps": list(self.steps),
             "before": _side(self.measured.before),
             "after": _side(self.measured.after),
-            "outputs": [
-                {"name": each.output, "maxAbsolute": each.absolute, "maxRelative": each.relative, "changed": each.changed}
-                for each in self.measured.deviations
-            ],
+            "outputs": [_output(each) for each in self.measured.deviations],
             "samples": {"count": self.measured.samples, "random": self.measured.random},
             "threads": self.measured.threads,
             "layers": [{"name": layer.name, "weights": layer.weights, "sparsity": round(layer.sparsity, 6)} for layer in self.layers],
@@ -87,6 +85,13 @@ class Optimised:
 def total(layers: tuple[Layer, ...]) -> Layer:
     """All layers as one."""
     return Layer("all", sum(layer.weights for layer in layers), sum(layer.zeros for layer in layers))
+
+
+def _output(each: Deviation) -> dict[str, Any]:
+    """JSON has no infinity: `comparable` is false where the answers are infinitely far from each other."""
+    figures = {"maxAbsolute": each.absolute, "maxRelative": each.relative}
+    shown = {key: value if value is None or math.isfinite(value) else None for key, value in figures.items()}
+    return {"name": each.output, **shown, "changed": each.changed, "comparable": each.absolute is None or math.isfinite(each.absolute)}
 
 
 def _side(side: Side) -> dict[str, Any]:
