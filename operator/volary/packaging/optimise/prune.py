@@ -51,9 +51,8 @@ def zeroed(arrays: Sequence[Array], share: float) -> list[Array]:
 
 
 def _weights(model: Any) -> list[Any]:
-    """Each weight once, by name; a weight that two layers share is one."""
-    found = {id(tensor): tensor for tensor in _used(model.graph, {}) if tensor.data_type in _FLOATS}
-    return sorted(found.values(), key=lambda tensor: tensor.name)
+    """Each weight once, in the order of their first use; a weight that two layers share is one."""
+    return list({id(tensor): tensor for tensor in _used(model.graph, {}) if tensor.data_type in _FLOATS}.values())
 
 
 def _used(graph: Any, outer: Mapping[str, Any]) -> Iterator[Any]:

@@ -54,7 +54,7 @@ def _prepare(given: Path, made: Path, *, beside: bool) -> None:
 
 
 def _flat_biases(found: Any) -> None:
-    """Gemm adds a bias of (1, n) like one of (n). ONNX Runtime's tool looks for n in the first dimension, scikit-learn writes it in the second."""
+    """Gemm adds a bias of (1, n), as scikit-learn writes it, like one of (n). ONNX Runtime's tool looks for n in the first dimension."""
     others = {name for node in found.node for index, name in enumerate(node.input) if (node.op_type, index) != ("Gemm", 2)}
     biases = {node.input[2] for node in found.node if node.op_type == "Gemm" and len(node.input) == 3} - others
     for tensor in found.initializer:

@@ -85,4 +85,5 @@ def _sizes(measured: Measured) -> str:
 
 def _deviations(measured: Measured) -> str:
     found = [Bar(each.output, each.relative, f"{each.relative:.2%}") for each in measured.deviations if each.relative is not None]
-    return charts.bars("Largest deviation of each output", found) if found else ""
+    whole = 1 if all(bar.value <= 1 for bar in found) else None  # the axis is 100 % unless a deviation is beyond
+    return charts.bars("Largest deviation of each output", found, most=whole) if found else ""

@@ -1,0 +1,39 @@
+"""Two models that are worth optimising: a trained one of scikit-learn, and convolutions."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from skl2onnx import to_onnx
+from sklearn.datasets import load_digits
+from sklearn.neural_network import MLPClassifier
+
+from tests.support import networks
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A model with samples and, where it was trained, their labels."""
+
+    path: Path
+    samples: Any
+    labels: Any = None
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Given:
+    """Handwritten digits; it is right for 19 of 20 that it has not seen."""
+    x, y = load_digits(return_X_y=True)
+    x = (x / 16).astype(np.float32)
+    trained = MLPClassifier((32,), max_iter=40, random_state=0, solver="lbfgs", alpha=1.0).fit(x[:1200], y[:1200])
+    path = tmp_path_factory.mktemp("digits") / "digits.onnx"
+    path.write_bytes(to_onnx(trained, x[:1], options={"zipmap": False}, target_opset=21).SerializeToString())
+    return Given(path, x[1200:1500], y[1200:1500])
+
+
+@pytest.fixture(scope="session")
+def convolutions(tmp_path_factory: pytest.TempPathFactory) -> Given:
+    path = networks.small(tmp_path_factory.mktemp("convolutions") / "convolutions.onnx")
+    return Given(path, np.random.default_rng(1).standard_normal((12, 1, 8, 8)).astype(np.float32))
