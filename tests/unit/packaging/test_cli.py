@@ -154,7 +154,7 @@ def test_each_verb_has_its_help(verb: str, capsys: pytest.CaptureFixture[str]) -
 
 
 HEAVY = ("boto3", "botocore", "onnx", "onnxruntime", "numpy", "kubernetes", "kopf", "aiohttp", "rich", "uvicorn")
-ALLOWED = {"agent": (), "preflight": (), "fetch": (), "inspect": ("rich",), "push": ("rich",), "pack": ()}
+ALLOWED = {"agent": (), "preflight": (), "fetch": (), "inspect": ("rich",), "push": ("rich",), "pack": (), "optimise": ()}
 
 
 @pytest.mark.parametrize("verb", ALLOWED)

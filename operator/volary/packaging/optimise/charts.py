@@ -71,13 +71,13 @@ def cumulative(title: str, lines: Sequence[Line], unit: str) -> str:
 
 def axis(low: float, high: float) -> list[float]:
     """Round numbers around [low, high], some 4 to 8 of them: 0.31 to 0.9 -> 0.3, 0.4, ... 0.9."""
-    if not high > low:
-        low, high = min(low, 0.0), max(high, low + 1.0)
+    if high - low <= 1e-6 * high:  # one value: some room around it
+        low, high = 0.9 * low, 1.1 * high or 1.0
     rough = (high - low) / _TICKS
     power = 10.0 ** math.floor(math.log10(rough))
     step = next((factor * power for factor in (1, 2, 5) if factor * power >= rough), 10 * power)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(index * step, 12) for index in range(first, last + 1)]
+    return [float(f"{index * step:.12g}") for index in range(first, last + 1)]
 
 
 def _steps(positions: Sequence[float]) -> list[tuple[float, float]]:

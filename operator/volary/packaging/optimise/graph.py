@@ -24,6 +24,9 @@ def load(path: Path) -> Any:
         raise Refused(Reason.FORMAT_UNSUPPORTED, f"{path} is not an ONNX model: {first_line(error)}") from None
     constants = {tensor.name for tensor in model.graph.initializer}
     _replace(model.graph.input, [value for value in model.graph.input if value.name not in constants])
+    for tensor in tensors(model.graph):
+        if tensor.float_data:  # one number a protobuf field, as skl2onnx writes them: they cannot be kept beside
+            tensor.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor), tensor.name))
     model.ir_version = max(model.ir_version, 4)  # before 4 every initializer had to be an input too
     return model
 

@@ -105,6 +105,9 @@ def _check(output: Path, wanted: Options, trial: Trial, limits: Limits) -> None:
         invalid("--quantise static measures the ranges of activations on your samples; give some with --samples")
     if trial.labels is not None and trial.samples is None:
         invalid("--labels are those of your samples; give them with --samples")
+    for option, limit in (("--max-accuracy-drop", limits.accuracy_drop), ("--max-deviation", limits.deviation)):
+        if limit is not None and not limit >= 0:  # NaN too: nothing would ever be above it
+            invalid(f"{option} is 0 or more; found {limit:g}")
     if limits.accuracy_drop is not None and trial.labels is None:
         invalid("--max-accuracy-drop needs the right answers of your samples; give them with --labels")
 
