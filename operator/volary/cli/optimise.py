@@ -4,13 +4,10 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from volary.packaging.optimise import Limits, Options, Quantise, Trial, optimise
 from volary.packaging.optimise.options import RUNS
-
-if TYPE_CHECKING:
-    from volary.packaging.optimise.result import Optimised
+from volary.packaging.optimise.result import Optimised
 
 NAME = "optimise"
 HELP = "make a model smaller or faster, and measure what it costs"
@@ -49,17 +46,28 @@ def run(args: argparse.Namespace) -> int:
     """0."""
     optimise(
         args.model,
-        Options(args.simplify, args.prune, args.per_layer, args.fp16, args.quantise, args.reduce_range),
+        _options(args),
         output=args.output,
-        trial=Trial(args.samples, args.labels, args.runs, args.threads),
-        limits=Limits(args.max_accuracy_drop, args.max_deviation),
+        trial=Trial(samples=args.samples, labels=args.labels, runs=args.runs, threads=args.threads),
+        limits=Limits(accuracy_drop=args.max_accuracy_drop, deviation=args.max_deviation),
         show=lambda found: _show(found, args),
         tell=lambda step: sys.stderr.write(f"{step} ...\n"),
     )
     return 0
 
 
-def _show(found: "Optimised", args: argparse.Namespace) -> None:
+def _options(args: argparse.Namespace) -> Options:
+    return Options(
+        simplify=args.simplify,
+        prune=args.prune,
+        per_layer=args.per_layer,
+        fp16=args.fp16,
+        quantise=args.quantise,
+        reduce_range=args.reduce_range,
+    )
+
+
+def _show(found: Optimised, args: argparse.Namespace) -> None:
     if args.report is not None:
         from volary.packaging.optimise import report
 

@@ -1,17 +1,21 @@
 """Tools that work from file to file, for models that we hold in memory."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Protocol
 
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
 from volary.packaging.optimise import graph
 
-Tool = Callable[[Path, Path, bool], None]  # from, to, whether the weights stay beside
+
+class Tool(Protocol):
+    """From file to file; with `beside` the weights of both lie next to them."""
+
+    def __call__(self, given: Path, made: Path, *, beside: bool) -> None: ...  # noqa: D102 -- the class says it
 
 
 def through(model: Any, tool: Tool, *, step: str) -> Any:
@@ -21,7 +25,7 @@ def through(model: Any, tool: Tool, *, step: str) -> Any:
         given, made = Path(name) / "given.onnx", Path(name) / "made.onnx"
         graph.save(model, given, beside=beside)
         try:
-            tool(given, made, beside)
+            tool(given, made, beside=beside)
         except Refused:
             raise
         except Exception as error:  # noqa: BLE001 -- ONNX Runtime's tools raise whatever befalls them

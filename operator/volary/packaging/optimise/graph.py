@@ -52,8 +52,18 @@ def lineage(model: Any) -> tuple[str, ...]:
     return tuple(word for word in found.split(",") if word)
 
 
+def face(model: Any) -> Any:
+    """All of it but nodes and weights: what the optimised model must keep, without holding large weights twice."""
+    found = type(model)(producer_name=model.producer_name, producer_version=model.producer_version)
+    found.graph.name = model.graph.name
+    for field in ("input", "output"):
+        getattr(found.graph, field).extend(getattr(model.graph, field))
+    found.metadata_props.extend(model.metadata_props)
+    return found
+
+
 def finish(model: Any, original: Any, facts: dict[str, str]) -> None:
-    """Give the model the original's face (names, schema, producer, metadata), `facts`, and one order of everything.
+    """Give the model the face of the original (names, schema, producer, metadata), `facts`, and one order of everything.
 
     Raises Refused (FormatUnsupported) where a tool changed the inputs or outputs.
     """

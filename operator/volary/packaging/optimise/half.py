@@ -20,7 +20,7 @@ def half(model: Any) -> Any:
     return files.through(model, _convert, step="--fp16")
 
 
-def _convert(given: Path, made: Path, beside: bool) -> None:  # noqa: FBT001 -- a files.Tool
+def _convert(given: Path, made: Path, *, beside: bool) -> None:
     from onnxruntime.transformers import float16  # type: ignore[import-untyped] # takes 0.3 s
 
     model = float16.convert_float_to_float16(str(given), keep_io_types=True)

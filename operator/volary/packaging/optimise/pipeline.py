@@ -2,23 +2,29 @@
 
 import secrets
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
+from volary.packaging.optimise import guards
 from volary.packaging.optimise import options as asked
 from volary.packaging.optimise.options import Limits, Options, Quantise, Trial, invalid
+from volary.packaging.optimise.result import Layer, Measured, Optimised
 
 if TYPE_CHECKING:
     from volary.packaging.onnx import Inspected
-    from volary.packaging.optimise.result import Layer, Optimised
-    from volary.packaging.samples import Inputs
+    from volary.packaging.samples import Array, Inputs
 
-Shown = Callable[["Optimised"], object]
+Shown = Callable[[Optimised], object]
 Told = Callable[[str], object]
+
+_PLAIN = Trial()
+_ANYTHING = Limits()
 
 
 def optimise(
@@ -26,60 +32,46 @@ def optimise(
     wanted: Options,
     *,
     output: Path,
-    trial: Trial = Trial(),  # noqa: B008 -- frozen: a default that cannot change
-    limits: Limits = Limits(),  # noqa: B008 -- as above
+    trial: Trial = _PLAIN,
+    limits: Limits = _ANYTHING,
     show: Shown = lambda _: None,
     tell: Told = lambda _: None,
-) -> "Optimised":
+) -> Optimised:
     """Write `output`, which must not exist; weights beside the model stay beside, in `<output>.data`. Raises Refused.
 
     `show` is called with the figures before the guards decide, `tell` with each step before it starts. Where anything
     is refused no file is left. The same model and options give the same bytes with the same versions of the tools.
     """
     from volary.packaging import onnx
-    from volary.packaging.optimise import graph, guards, measure
+    from volary.packaging.optimise import graph
     from volary.packaging.optimise import trial as trials
-    from volary.packaging.optimise.result import Optimised
 
     _check(output, wanted, trial, limits)
     inspected = onnx.inspect(model)
     inputs = trials.inputs(trial.samples, inspected.inputs)
     labels = None if trial.labels is None else trials.labels(trial.labels, len(inputs))
     original = graph.load(model)
-    steps = asked.steps(wanted, graph.lineage(original))
+    face, before = graph.face(original), graph.lineage(original)
+    steps = asked.steps(wanted, before)
     changed, layers = _changed(original, wanted, inputs, tell)
-    graph.finish(changed, original, _facts(graph.lineage(original), steps))
-    output.parent.mkdir(parents=True, exist_ok=True)
-    work = output.parent / f".{output.name}.{secrets.token_hex(4)}"
-    work.mkdir()
-    try:
+    graph.finish(changed, face, _facts(before, steps))
+    with _workshop(output) as work:
         graph.save(changed, work / output.name, beside=bool(inspected.data) or graph.is_large(changed))
         made = _check_made(work / output.name, inspected)
         tell("measuring")
-        files = ((model, *(model.parent / name for name in inspected.data)), (work / output.name, *(work / name for name in made.data)))
-        measured = measure.measure(
-            files, inspected.outputs, inputs, labels, random=trial.samples is None, runs=trial.runs, threads=trial.threads
-        )
-        refusal = guards.broken(measured, limits)
-        found = Optimised(model, output, steps, layers, measured, None if refusal is None else refusal[1])
-        show(found)
-        if refusal is not None:
-            raise Refused(*refusal)
+        measured = _measured((model, inspected), (work / output.name, made), inputs, labels, trial)
+        found = _judged(Optimised(model, output, steps, layers, measured, None), limits, show)
         for name in (*made.data, output.name):  # the model last: it is whole when it is there
             (work / name).rename(output.parent / name)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return found
 
 
-def _changed(original: Any, wanted: Options, inputs: "Sequence[Inputs]", tell: Told) -> "tuple[Any, tuple[Layer, ...]]":
+def _changed(model: Any, wanted: Options, inputs: "Sequence[Inputs]", tell: Told) -> tuple[Any, tuple[Layer, ...]]:
     from volary.packaging.optimise.half import half
     from volary.packaging.optimise.prune import prune
     from volary.packaging.optimise.quantise import quantise
     from volary.packaging.optimise.simplify import simplify
 
-    model = type(original)()
-    model.CopyFrom(original)
     layers: tuple[Layer, ...] = ()
     if wanted.simplify:
         tell("simplifying")
@@ -94,6 +86,37 @@ def _changed(original: Any, wanted: Options, inputs: "Sequence[Inputs]", tell: T
         tell("quantising")
         model = quantise(model, wanted.quantise, inputs, reduce_range=wanted.reduce_range)
     return model, layers
+
+
+def _measured(
+    before: "tuple[Path, Inspected]", after: "tuple[Path, Inspected]", inputs: "Sequence[Inputs]", labels: "Array | None", trial: Trial
+) -> Measured:
+    from volary.packaging.optimise import measure
+
+    one, other = ((path, *(path.parent / name for name in inspected.data)) for path, inspected in (before, after))
+    return measure.measure(
+        (one, other), before[1].outputs, inputs, labels, random=trial.samples is None, runs=trial.runs, threads=trial.threads
+    )
+
+
+def _judged(found: Optimised, limits: Limits, show: Shown) -> Optimised:
+    refusal = guards.broken(found.measured, limits)
+    show(found if refusal is None else replace(found, refusal=refusal[1]))
+    if refusal is not None:
+        raise Refused(*refusal)
+    return found
+
+
+@contextmanager
+def _workshop(output: Path) -> Iterator[Path]:
+    """A directory beside the output: what is done is renamed, what is not is gone."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    work = output.parent / f".{output.name}.{secrets.token_hex(4)}"
+    work.mkdir()
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _check(output: Path, wanted: Options, trial: Trial, limits: Limits) -> None:

@@ -26,7 +26,7 @@ def quantise(model: Any, how: Quantise, samples: Sequence[Inputs], *, reduce_ran
     """
     before = _integers(model)
 
-    def tool(given: Path, made: Path, beside: bool) -> None:  # noqa: FBT001 -- a files.Tool
+    def tool(given: Path, made: Path, *, beside: bool) -> None:
         prepared = given.with_name("prepared.onnx")
         _prepare(given, prepared, beside=beside)
         match how:

@@ -18,7 +18,7 @@ def simplify(model: Any) -> Any:
     return files.through(model, basic, step="--simplify")
 
 
-def basic(given: Path, made: Path, beside: bool) -> None:  # noqa: FBT001 -- a files.Tool
+def basic(given: Path, made: Path, *, beside: bool) -> None:
     """From file to file."""
     import onnxruntime  # type: ignore[import-untyped] # takes 0.3 s
 

@@ -1,8 +1,5 @@
 """Two models that are worth optimising: a trained one of scikit-learn, and convolutions."""
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,15 +8,7 @@ from sklearn.datasets import load_digits
 from sklearn.neural_network import MLPClassifier
 
 from tests.support import networks
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """A model with samples and, where it was trained, their labels."""
-
-    path: Path
-    samples: Any
-    labels: Any = None
+from tests.unit.packaging.optimise.given import Given
 
 
 @pytest.fixture(scope="session")

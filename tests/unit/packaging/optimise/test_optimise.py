@@ -11,12 +11,13 @@ import pytest
 from onnx import numpy_helper
 
 from tests.unit.packaging import models
-from tests.unit.packaging.optimise.conftest import Given
+from tests.unit.packaging.optimise.given import Given
 from volary import packaging
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
 from volary.packaging import onnx as inspecting
 from volary.packaging.optimise import Limits, Options, Quantise, Trial, graph, measure, optimise
+from volary.packaging.optimise.options import steps
 from volary.packaging.optimise.result import Optimised, total
 
 STATIC, DYNAMIC = Quantise.STATIC, Quantise.DYNAMIC
@@ -31,8 +32,8 @@ EVERY_STEP = [
 ]
 
 
-def go(given: Given, options: Options, output: Path, limits: Limits = Limits(), **more: Any) -> Optimised:  # noqa: B008 -- frozen
-    return optimise(given.path, options, output=output, trial=Trial(given.samples, given.labels, runs=5), limits=limits, **more)
+def go(given: Given, options: Options, output: Path, limits: Limits | None = None, **more: Any) -> Optimised:
+    return optimise(given.path, options, output=output, trial=Trial(given.samples, given.labels, runs=5), limits=limits or Limits(), **more)
 
 
 def refusal(given: Given, options: Options, output: Path, **more: Any) -> Refused:
@@ -42,20 +43,14 @@ def refusal(given: Given, options: Options, output: Path, **more: Any) -> Refuse
     return caught.value
 
 
-@pytest.mark.parametrize("options", EVERY_STEP, ids=lambda options: "-".join(packaging_steps(options)))
+@pytest.mark.parametrize("options", EVERY_STEP, ids=lambda options: "-".join(steps(options)))
 def test_the_schema_stays_and_the_lineage_is_written(convolutions: Given, tmp_path: Path, options: Options) -> None:
     found = go(convolutions, options, tmp_path / "out.onnx")
     before, after = inspecting.inspect(convolutions.path), inspecting.inspect(found.output)
     assert (after.inputs, after.outputs, after.producer) == (before.inputs, before.outputs, before.producer)
-    assert dict(after.lineage)["volary.optimised"] == ",".join(found.steps) == ",".join(packaging_steps(options))
+    assert dict(after.lineage)["volary.optimised"] == ",".join(found.steps) == ",".join(steps(options))
     assert found.measured.deviations[0].absolute is not None
     assert found.measured.after.size == found.output.stat().st_size
-
-
-def packaging_steps(options: Options) -> tuple[str, ...]:
-    from volary.packaging.optimise.options import steps
-
-    return steps(options)
 
 
 @pytest.mark.parametrize(("options", "drop"), [(EVERY_STEP[0], 0), (EVERY_STEP[2], 0.01), (EVERY_STEP[3], 0.01), (EVERY_STEP[4], 0.02)])

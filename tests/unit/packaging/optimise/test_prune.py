@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.unit.packaging.optimise.conftest import Given
+from tests.unit.packaging.optimise.given import Given
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
 from volary.packaging.optimise.prune import prune, zeroed

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.unit.packaging.optimise.conftest import Given
+from tests.unit.packaging.optimise.given import Given
 from volary.cli.main import main
 
 
