@@ -24,9 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     steps.add_argument("--per-layer", action="store_true", help="... of each layer, not of all weights together")
     steps.add_argument("--fp16", action="store_true", help="16-bit floats inside; inputs and outputs stay")
-    steps.add_argument(
-        "--quantise", type=Quantise, choices=tuple(Quantise), help="8-bit integers: static for convolutions, needs --samples"
-    )
+    steps.add_argument("--quantise", choices=tuple(Quantise), help="8-bit integers: static for convolutions, needs --samples")
     steps.add_argument("--reduce-range", action="store_true", help="... of 7 bits, for CPUs without VNNI")
     trial = parser.add_argument_group("measuring")
     trial.add_argument("--samples", type=Path, metavar="FILE", help="inputs (.npz, .npy, .csv, .json); without them they are random")
@@ -62,7 +60,7 @@ def _options(args: argparse.Namespace) -> Options:
         prune=args.prune,
         per_layer=args.per_layer,
         fp16=args.fp16,
-        quantise=args.quantise,
+        quantise=None if args.quantise is None else Quantise(args.quantise),
         reduce_range=args.reduce_range,
     )
 

@@ -11,6 +11,8 @@ from volary.common.errors import Refused
 from volary.common.reasons import Reason
 from volary.packaging.optimise import graph
 
+_WARNING, _FATAL = 2, 4  # severities of ONNX Runtime
+
 
 class Tool(Protocol):
     """From file to file; with `beside` the weights of both lie next to them."""
@@ -35,10 +37,14 @@ def through(model: Any, tool: Tool, *, step: str) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The tools log advice to the root logger that is for their own authors' command lines."""
+    """The tools log advice to the root logger that is for their own authors' command lines; their sessions warn on stderr."""
+    import onnxruntime  # type: ignore[import-untyped] # takes 0.3 s
+
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
+    onnxruntime.set_default_logger_severity(_FATAL)
     try:
         yield
     finally:
         logging.disable(before)
+        onnxruntime.set_default_logger_severity(_WARNING)  # its default; what it was cannot be asked

@@ -37,6 +37,8 @@ def save(model: Any, path: Path, *, beside: bool) -> None:
         onnx.save_model(
             model, path, save_as_external_data=True, location=f"{path.name}.data", size_threshold=_BESIDE_BYTES, convert_attribute=False
         )
+        if (data := path.with_name(f"{path.name}.data")).exists():  # not where all weights are small
+            data.chmod(path.stat().st_mode)  # onnx lets only its owner read it
     else:
         path.write_bytes(model.SerializeToString(deterministic=True))
 

@@ -24,7 +24,9 @@ def prune(model: Any, share: float, *, per_layer: bool) -> tuple[Layer, ...]:
     """Zero `share` of the weights in place; what each layer has of zeros then. Raises Refused (OptionInvalid) where there are none."""
     tensors = _weights(model)
     if not tensors:
-        invalid("--prune finds no weights: the model has no MatMul, Gemm or Conv with constant floats")
+        invalid(
+            "--prune finds no weights: the model has no MatMul, Gemm or Conv with constant floats; --simplify adds those that are computed"
+        )
     arrays = [numpy_helper.to_array(tensor) for tensor in tensors]
     pruned = [zeroed([array], share)[0] for array in arrays] if per_layer else zeroed(arrays, share)
     for tensor, array in zip(tensors, pruned, strict=True):

@@ -24,7 +24,7 @@ def quantise(model: Any, how: Quantise, samples: Sequence[Inputs], *, reduce_ran
     `samples` calibrate static quantisation. Both begin with what ONNX Runtime calls pre-processing: its basic
     optimisation, so that ranges are of fused operators, and the shapes inferred.
     """
-    before = _integers(model)
+    before, convolves = _integers(model), any(node.op_type == "Conv" for node in model.graph.node)
 
     def tool(given: Path, made: Path, *, beside: bool) -> None:
         prepared = given.with_name("prepared.onnx")
@@ -37,7 +37,7 @@ def quantise(model: Any, how: Quantise, samples: Sequence[Inputs], *, reduce_ran
 
     quantised = files.through(model, tool, step=f"--quantise {how}")
     if _integers(quantised) == before:
-        hint = "; convolutions need --quantise static" if how is Quantise.DYNAMIC else ""
+        hint = "; convolutions need --quantise static" if how is Quantise.DYNAMIC and convolves else ""
         invalid(f"--quantise {how} finds nothing to quantise in this model{hint}")
     return quantised
 

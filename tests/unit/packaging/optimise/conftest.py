@@ -1,6 +1,5 @@
 """Two models that are worth optimising: a trained one of scikit-learn, and convolutions."""
 
-
 import numpy as np
 import pytest
 from skl2onnx import to_onnx

@@ -11,7 +11,7 @@ import pytest
 from onnx import numpy_helper
 
 from tests.unit.packaging import models
-from tests.unit.packaging.optimise.given import Given
+from tests.unit.packaging.optimise.given import Given, branches, recurrent
 from volary import packaging
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
@@ -53,7 +53,7 @@ def test_the_schema_stays_and_the_lineage_is_written(convolutions: Given, tmp_pa
     assert found.measured.after.size == found.output.stat().st_size
 
 
-@pytest.mark.parametrize(("options", "drop"), [(EVERY_STEP[0], 0), (EVERY_STEP[2], 0.01), (EVERY_STEP[3], 0.01), (EVERY_STEP[4], 0.02)])
+@pytest.mark.parametrize(("options", "drop"), [(EVERY_STEP[0], 0), (EVERY_STEP[2], 0.01), (EVERY_STEP[3], 0.02), (EVERY_STEP[4], 0.02)])
 def test_digits_are_still_read(digits: Given, tmp_path: Path, options: Options, drop: float) -> None:
     found = go(digits, options, tmp_path / "out.onnx", Limits(accuracy_drop=drop))
     assert found.measured.before.accuracy is not None
@@ -142,6 +142,24 @@ def test_pack_copies_the_lineage_into_the_manifest(digits: Given, tmp_path: Path
     assert "onnxruntime " in bundle.manifest.build["volary.optimised.with"]
 
 
+@pytest.mark.parametrize("options", [Options(simplify=True), Options(prune=0.5), Options(fp16=True)])
+def test_weights_in_branches(tmp_path: Path, options: Options) -> None:
+    """Casts of fp16 go before the If whose branches read them; ONNX Runtime loads no graph in another order."""
+    given = Given(branches(tmp_path / "branches.onnx"), np.random.default_rng(0).standard_normal((8, 4)).astype(np.float32))
+    found = go(given, options, tmp_path / "out.onnx", Limits(deviation=1e-2) if options.prune is None else None)
+    assert bool(found.layers) == (options.prune is not None)
+
+
+def test_dynamic_int8_takes_recurrent_layers(tmp_path: Path) -> None:
+    given = Given(recurrent(tmp_path / "lstm.onnx"), np.random.default_rng(0).standard_normal((8, 5, 1, 4)).astype(np.float32))
+    assert go(given, Options(quantise=DYNAMIC), tmp_path / "out.onnx").measured.after.size < given.path.stat().st_size
+
+
+def test_the_data_file_can_be_read_by_whom_the_model_can(convolutions: Given, tmp_path: Path) -> None:
+    graph.save(graph.load(convolutions.path), tmp_path / "m.onnx", beside=True)
+    assert (tmp_path / "m.onnx.data").stat().st_mode == (tmp_path / "m.onnx").stat().st_mode
+
+
 # ---- refusals: nothing is left ----------------------------------------------------------------
 
 
@@ -185,6 +203,14 @@ def test_a_model_without_weights(tmp_path: Path, options: Options, message: str)
     with pytest.raises(Refused, match=message):
         go(given, options, tmp_path / "out.onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["double.onnx"]
+
+
+def test_the_tools_say_nothing_of_their_own(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """ONNX Runtime's sessions write to the process's stderr, past Python."""
+    given = Given(branches(tmp_path / "branches.onnx"), np.ones((2, 4), np.float32))
+    with pytest.raises(Refused, match="--quantise static finds nothing"):
+        go(given, Options(quantise=STATIC), tmp_path / "out.onnx")
+    assert capfd.readouterr() == ("", "")
 
 
 def test_an_output_that_is_there_is_not_overwritten(convolutions: Given, tmp_path: Path) -> None:
