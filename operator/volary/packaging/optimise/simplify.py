@@ -4,7 +4,7 @@ Basic rewrites are free of hardware and yield standard ONNX: constants are folde
 convolutions, MatMul + Add becomes Gemm, dead and doubled nodes go. Compared with onnxslim 0.1 and onnxsim 0.8
 on the networks of `tests/support/networks.py`: as few nodes or fewer (11 to 13 and 13 on a scikit-learn MLP, 49
 each on ResNet-18), the smallest files, the fastest, and it is what serves the model anyway, while the other two
-bring 40 to 95 MB of packages with them.
+bring 90 and 40 MB of packages with them.
 """
 
 from pathlib import Path
