@@ -34,6 +34,7 @@ class Verb:
 VERBS: Mapping[str, Verb] = MappingProxyType(
     {
         "pack": Verb("volary.cli.pack", "make a verified bundle of a model"),
+        "optimise": Verb("volary.cli.optimise", "make a model smaller or faster, and measure what it costs"),
         "push": Verb("volary.cli.push", "upload a bundle as a version that never changes"),
         "sign": Verb("volary.cli.sign", "sign a bundle with a key or a certificate", "sign"),
         "verify": Verb("volary.cli.verify", "prove every byte of a bundle, and who signed it", "sign"),

@@ -76,6 +76,10 @@ class Reason(StrEnum):
     EXTRA_FILE = "ExtraFile"
     ARCHIVE_INVALID = "ArchiveInvalid"
     ALIAS_INVALID = "AliasInvalid"
+    # Optimising a model
+    OPTION_INVALID = "OptionInvalid"
+    ACCURACY_TOO_LOW = "AccuracyTooLow"
+    DEVIATION_TOO_HIGH = "DeviationTooHigh"
     # Pods
     IMAGE_PULL_FAILED = "ImagePullFailed"
     UNSCHEDULABLE = "Unschedulable"
@@ -198,6 +202,15 @@ REASONS: Mapping[Reason, Meaning] = MappingProxyType(
             Kind.USER, "The file is not, byte for byte, what `volary export` writes.", "Export the bundle again."
         ),
         Reason.ALIAS_INVALID: Meaning(Kind.USER, "The alias in the storage cannot be read.", "Set it again with `volary alias set`."),
+        Reason.OPTION_INVALID: Meaning(
+            Kind.USER, "What is asked of `volary optimise` cannot be done with this model.", "The message names the option."
+        ),
+        Reason.ACCURACY_TOO_LOW: Meaning(
+            Kind.USER, "The optimised model is wrong more often than allowed.", "Ask for less, or allow more by --max-accuracy-drop."
+        ),
+        Reason.DEVIATION_TOO_HIGH: Meaning(
+            Kind.USER, "The optimised model answers too differently.", "Ask for less, or allow more by --max-deviation."
+        ),
         Reason.IMAGE_PULL_FAILED: Meaning(
             Kind.WAITING, "An image cannot be pulled; given up at the progress deadline.", "Correct spec.runtime.image."
         ),

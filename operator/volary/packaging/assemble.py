@@ -42,7 +42,7 @@ class _Packed:
 def assemble(directory: Path, source: Source, recipe: Recipe) -> Bundle:
     """Fill `directory`. Raises Refused: what would not be fetched is not packed either."""
     inspected = onnx.inspect(source.model)
-    known = {"onnx.opset": str(inspected.opset), "onnx.producer": inspected.producer, **source.facts}
+    known = {"onnx.opset": str(inspected.opset), "onnx.producer": inspected.producer, **dict(inspected.lineage), **source.facts}
     _check_needs(recipe, inspected.opset)
     roles = _copy_model(directory, source.model, inspected.data)
     graph = directory / next(iter(roles))

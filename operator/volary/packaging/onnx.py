@@ -14,6 +14,7 @@ from volary.bundle.tensors import Datatype
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
 from volary.packaging.bundle import reader
+from volary.packaging.optimise.options import LINEAGE, TOOLS
 
 _DATATYPES = {
     TensorProto.BOOL: Datatype.BOOL,
@@ -43,6 +44,7 @@ class Inspected:
     data: tuple[str, ...]  # names of files with weights, beside the model
     opset: int
     producer: str  # name and version, as far as the file tells
+    lineage: tuple[tuple[str, str], ...] = ()  # what `volary optimise` wrote into the model
 
 
 def inspect(path: Path) -> Inspected:
@@ -64,6 +66,7 @@ def inspect(path: Path) -> Inspected:
         data=data,
         opset=max((each.version for each in model.opset_import if each.domain in _DEFAULT_DOMAINS), default=0),
         producer=" ".join(part for part in (model.producer_name, model.producer_version) if part),
+        lineage=tuple((each.key, each.value) for each in model.metadata_props if each.key in (LINEAGE, TOOLS)),
     )
 
 

@@ -198,7 +198,7 @@ HEAVY = (
     "rich",
     "uvicorn",
 )
-ALLOWED = {"agent": (), "preflight": (), "fetch": (), "inspect": ("rich",), "push": ("rich",), "pack": ()}
+ALLOWED = {"agent": (), "preflight": (), "fetch": (), "inspect": ("rich",), "push": ("rich",), "pack": (), "optimise": ()}
 ALLOWED |= {"sign": (), "alias": ()} | dict.fromkeys(("verify", "export", "import", "gc", "diff", "history"), ("rich",))
 
 
