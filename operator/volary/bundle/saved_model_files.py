@@ -107,7 +107,7 @@ class _Origins:
         index, found = code.parameters.index(parameter), list[tuple[Scope, str]]()
         for scope, node in self._callers[function]:
             plain = node.operator in _CALLS and node.calls == {function: 1} and index < len(node.data)
-            if not plain or parameter in code.nodes:
+            if not plain or code.lists or parameter in code.nodes:
                 return []
             found.append((scope, node.data[index]))
         return found
