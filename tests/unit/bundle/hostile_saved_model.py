@@ -256,6 +256,22 @@ FILES: dict[str, Case] = {
             ],
         )
     ),
+    "63 table of two parameters of one name": _file(
+        with_table(
+            node("c", "Const"),
+            node(*_CALL, "a", "c", calls=["create"]),
+            functions=[function("create", node("fill", TABLE, "table", "path"), parameters=["path", "path"])],
+        )
+    ),
+    "63 table of an asset whose name a request may give": _file(
+        saved(
+            meta(
+                *(Y, node("a", "Const"), node("t", "HashTableV2"), node("init", TABLE, "t", "a")),
+                assets=["words.txt"],
+                signatures={"s": signature({"x": "a:0"}, {"y": "y:0"}), "__saved_model_init_op": signature({}, {"": "init"})},
+            )
+        )
+    ),
     "63 table in a branch": _file(with_table(node("init", "If", "a", "a", "t", calls=["create"]), functions=[CREATE])),
     "63 table of one function as two": _file(with_table(node(*_CALL, "a", "t", calls=["create", "create"]), functions=[CREATE])),
     "63 table of a node that hides a parameter": _file(
