@@ -15,7 +15,7 @@ from volary.bundle.manifest import Tensor
 from volary.cli import describe
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
-from volary.packaging import Bundle, Recipe
+from volary.packaging import Bundle
 
 if TYPE_CHECKING:
     from volary.packaging.project import Project
@@ -69,7 +69,9 @@ def _configure_metadata(group: argparse._ArgumentGroup) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0."""
-    recipe = recipe_of(args)
+    from volary.packaging import project
+
+    recipe = project.recipe(*asked(args))
     try:
         with redirect_stdout(sys.stderr):  # a function of the user's may print; our stdout is for data
             bundle = packaging.make(recipe)
@@ -87,8 +89,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def recipe_of(args: argparse.Namespace) -> Recipe:
-    """What the file says, if one is to be read, and what the command line says otherwise. Raises Refused."""
+def asked(args: argparse.Namespace) -> "tuple[Project, Path]":
+    """What the file says, if one is to be read, and what the command line says otherwise; where functions are. Raises Refused."""
     from volary.packaging import project
 
     file: Path | None = args.file
@@ -97,10 +99,10 @@ def recipe_of(args: argparse.Namespace) -> Recipe:
         if not file.exists():
             raise Refused(Reason.FILE_NOT_FOUND, f"there is no {_FILE} here that says what to pack; write one, or give MODEL")
     if file is None:
-        return project.recipe(wishes(args), Path())
+        return wishes(args), Path()
     # A function is beside whatever names it: the file, or the person who typed it.
     home = file.parent if args.evaluate is None else Path()
-    return project.recipe(project.override(project.read(file), wishes(args)), home)
+    return project.override(project.read(file), wishes(args)), home
 
 
 def wishes(args: argparse.Namespace) -> "Project":
