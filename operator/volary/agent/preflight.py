@@ -9,13 +9,14 @@ from collections.abc import Iterable
 from functools import partial
 
 from volary.adapters.storage import Storage
-from volary.agent import pool, source
+from volary.agent import source
 from volary.agent.fetcher import unique
 from volary.agent.retry import Patience
 from volary.agent.source import Found, Wanted
 from volary.bundle import formats, golden, layout, limits, paths
 from volary.bundle.formats import Role
-from volary.bundle.manifest import File
+from volary.bundle.manifest import Blob, File
+from volary.common import pool
 from volary.common.errors import Refused
 from volary.common.outcome import Outcome, Tensor
 from volary.common.reasons import Reason
@@ -27,7 +28,8 @@ def check(storage: Storage, wanted: Wanted, *, patience: Patience) -> Outcome:
     """The bundle as an Outcome, all in order. Raises Refused, Transient or Stopped."""
     found = patience.retry(lambda: source.find(storage, wanted))
     files = unique(found.manifest.files)
-    pool.each(files, lambda file: patience.retry(lambda: _check_size(storage, file)), workers=_WORKERS, watch=patience.check)
+    blobs = {blob.sha256: (file, blob) for file in found.manifest.files for blob in file.blobs}.values()
+    pool.each(blobs, lambda part: patience.retry(lambda: _check_size(storage, *part)), workers=_WORKERS, watch=patience.check)
     small = {file.sha256 for file in _small(files)}
     samples = 0
     for file in files:
@@ -64,39 +66,42 @@ def _small(files: Iterable[File]) -> list[File]:
     return chosen
 
 
-def _check_size(storage: Storage, file: File) -> None:
-    with source.named(storage, file):
-        found = storage.size(layout.blob_key(file.sha256))
-    if found != file.size:
-        raise Refused(Reason.SIZE_MISMATCH, f"{paths.show(file.path)} has {found} bytes in {storage.place}, the manifest says {file.size}")
+def _check_size(storage: Storage, file: File, blob: Blob) -> None:
+    with source.named(storage, file, blob):
+        found = storage.size(layout.blob_key(blob.sha256))
+    if found != blob.size:
+        raise Refused(
+            Reason.SIZE_MISMATCH, f"{source.show(file, blob)} has {found} bytes in {storage.place}, the manifest says {blob.size}"
+        )
 
 
 def _prove(storage: Storage, found: Found, file: File, patience: Patience) -> int:
     """Read a small file and prove it; for golden samples, how many there are."""
-    sha256, head, kept = patience.retry(lambda: _read(storage, file))
-    if sha256 != file.sha256:
+    keep = file.size if file.role is Role.GOLDEN else formats.MAGIC_BYTES
+    whole, kept = hashlib.sha256(), bytearray()
+    for blob in file.blobs:
+        data = patience.retry(partial(_read, storage, file, blob))
+        whole.update(data)
+        kept += data[: max(0, keep - len(kept))]
+    if (sha256 := whole.hexdigest()) != file.sha256:
         raise Refused(
             Reason.DIGEST_MISMATCH, f"{paths.show(file.path)} in {storage.place} has the sha256 {sha256}, the manifest says {file.sha256}"
         )
-    formats.check_magic(file.role, file.path, head)
-    return len(golden.parse(kept, found.manifest)) if file.role is Role.GOLDEN else 0
+    formats.check_magic(file.role, file.path, bytes(kept[: formats.MAGIC_BYTES]))
+    return len(golden.parse(bytes(kept), found.manifest)) if file.role is Role.GOLDEN else 0
 
 
-def _read(storage: Storage, file: File) -> tuple[str, bytes, bytes]:
-    """sha256 and first bytes of a file; its content only where samples are to be read from it."""
-    digest, kept = hashlib.sha256(), bytearray()
-    keep = file.size if file.role is Role.GOLDEN else formats.MAGIC_BYTES
-    with source.named(storage, file), storage.stream(layout.blob_key(file.sha256)) as chunks:
-        for chunk in chunks:
-            digest.update(chunk)
-            kept += chunk[: max(0, keep - len(kept))]
-    return digest.hexdigest(), bytes(kept[: formats.MAGIC_BYTES]), bytes(kept)
+def _read(storage: Storage, file: File, blob: Blob) -> bytes:
+    """A blob of a small file, proved if it is a chunk."""
+    with source.named(storage, file, blob):
+        data = storage.read(layout.blob_key(blob.sha256), blob.size)
+    if file.chunks and (sha256 := hashlib.sha256(data).hexdigest()) != blob.sha256:
+        raise Refused(
+            Reason.DIGEST_MISMATCH, f"{source.show(file, blob)} in {storage.place} has the sha256 {sha256}, the manifest says {blob.sha256}"
+        )
+    return data
 
 
 def _head(storage: Storage, file: File) -> bytes:
     """The first bytes of a large file; the rest is not transferred."""
-    head = bytearray()
-    with source.named(storage, file), storage.stream(layout.blob_key(file.sha256)) as chunks:
-        while len(head) < formats.MAGIC_BYTES and (chunk := next(chunks, b"")):
-            head += chunk
-    return bytes(head[: formats.MAGIC_BYTES])
+    return source.reader(storage, file)(0, formats.MAGIC_BYTES)

@@ -10,6 +10,8 @@ GIB = 1024 * MIB
 MANIFEST_BYTES = MIB
 FILES = 5_000  # 200 bytes a file in a manifest of 1 MiB: the limits meet
 TOTAL_BYTES = 256 * GIB  # all files of a bundle together
+CHUNKS = 8_192  # of all files together: 95 bytes a chunk, so 760 KiB of the manifest's 1 MiB
+CHUNK_BYTES = 256 * MIB  # 8,192 chunks of the largest bundle have 32 MiB on average
 GOLDEN_BYTES = 16 * MIB  # the golden samples are read into memory
 GOLDEN_SAMPLES = 1_000
 

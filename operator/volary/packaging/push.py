@@ -1,15 +1,23 @@
-"""Upload a bundle: the files that are not there yet, then the version, which from then on never changes."""
+"""Upload a bundle: the blobs that are not there yet, then the version, which from then on never changes.
 
+A push that broke off is simply begun again: what arrived is there and is not sent twice.
+"""
+
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 from volary.adapters import storage as storages
 from volary.adapters.storage import Progress, Storage
 from volary.bundle import layout, limits, manifest
+from volary.bundle.manifest import Blob
+from volary.common import pool
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
 from volary.packaging import bundle as bundles
 from volary.packaging.bundle import Bundle
+
+_WORKERS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +51,48 @@ def push(
     bundles.verify(bundle)
     storage = storage or storages.connect(location, endpoint=endpoint, region=region)
     already = _is_there(storage, bundle)
-    uploaded = skipped = 0
-    for file in {each.sha256: each for each in bundle.manifest.files}.values():
-        key = layout.blob_key(file.sha256)
-        if storages.exists(storage, key, file.size):
-            skipped += file.size
-            progress(file.size)
-            continue
-        storage.put_file(key, bundle.path / file.path, progress)
-        uploaded += file.size
+    moved = _Moved(progress)
+    parts = {blob.sha256: _Part(bundle.path / file.path, blob) for file in bundle.manifest.files for blob in file.blobs}
+    pool.each(list(parts.values()), lambda part: _bring(storage, part, moved), workers=_WORKERS)
     if not storage.put_if_absent(layout.version_key(bundle.manifest.version), bundle.data):
         already = _is_there(storage, bundle)  # raises when somebody else was faster with another one
-    return Pushed(str(location), bundle.manifest.version, bundle.digest, uploaded, skipped, already)
+    return Pushed(str(location), bundle.manifest.version, bundle.digest, moved.uploaded, moved.skipped, already)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Where the bytes of a blob are on this machine."""
+
+    path: Path
+    blob: Blob
+
+
+class _Moved:
+    """What all threads have done so far."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._lock = threading.Lock()
+        self.progress = progress
+        self.uploaded = 0
+        self.skipped = 0
+
+    def add(self, *, uploaded: int = 0, skipped: int = 0) -> None:
+        with self._lock:
+            self.uploaded += uploaded
+            self.skipped += skipped
+
+
+def _bring(storage: Storage, part: _Part, moved: _Moved) -> None:
+    """One blob. What somebody else could fetch under this name is proved before it goes."""
+    blob = part.blob
+    key = layout.blob_key(blob.sha256)
+    if storages.exists(storage, key, blob.size):
+        moved.add(skipped=blob.size)
+        moved.progress(blob.size)
+        return
+    bundles.verify_part(part.path, blob)
+    storage.put_file(key, part.path, moved.progress, blob.start, blob.size)
+    moved.add(uploaded=blob.size)
 
 
 def _is_there(storage: Storage, bundle: Bundle) -> bool:

@@ -46,7 +46,7 @@ def environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 def real(server: s3.S3) -> Iterator[S3]:
     found = storages.connect(layout.parse(f"s3://{server.bucket()}/team/digits"))
     yield found
-    found.client.close()
+    found.close()
 
 
 @pytest.fixture(params=["fake", "real"])
@@ -86,12 +86,29 @@ def test_what_is_written_is_read(storage: Storage, tmp_path: Path) -> None:
         assert b"".join(chunks) == CONTENT
 
 
-@pytest.mark.parametrize("start", [1, 1000, len(CONTENT) - 1])
-def test_a_stream_begins_where_it_is_asked_to(storage: Storage, tmp_path: Path, start: int) -> None:
+@pytest.mark.parametrize(("start", "stop"), [(1, None), (1000, None), (len(CONTENT) - 1, None), (0, 1), (7, 2_000_000), (5, 10**9)])
+def test_a_stream_is_what_it_is_asked_to_be(storage: Storage, tmp_path: Path, start: int, stop: int | None) -> None:
     (tmp_path / "file").write_bytes(CONTENT)
     storage.put_file("blobs/x", tmp_path / "file", lambda _: None)
-    with storage.stream("blobs/x", start) as chunks:
-        assert b"".join(chunks) == CONTENT[start:]
+    with storage.stream("blobs/x", start, stop) as chunks:
+        assert b"".join(chunks) == CONTENT[start:stop]
+
+
+@pytest.mark.parametrize(("start", "size"), [(0, 0), (3, 5), (1, len(CONTENT) - 1)])
+def test_a_part_of_a_file_is_an_object(storage: Storage, tmp_path: Path, start: int, size: int) -> None:
+    (tmp_path / "file").write_bytes(CONTENT)
+    storage.put_file("blobs/x", tmp_path / "file", lambda _: None, start, size)
+    assert storage.read("blobs/x", len(CONTENT)) == CONTENT[start : start + size]
+
+
+def test_what_is_large_goes_in_parts(real: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("volary.adapters.storage.s3._AT_ONCE", 1000)
+    content = secrets.token_bytes(9 * limits.MIB)  # boto3 cuts at 8 MiB
+    (tmp_path / "file").write_bytes(content)
+    moved: list[int] = []
+    real.put_file("blobs/x", tmp_path / "file", moved.append, 1)
+    assert sum(moved) == len(content) - 1
+    assert real.read("blobs/x", len(content)) == content[1:]
 
 
 def test_a_stream_may_be_left(storage: Storage, tmp_path: Path) -> None:
@@ -156,7 +173,7 @@ def connected() -> Iterator[list[S3]]:
     made: list[S3] = []
     yield made
     for each in made:
-        each.client.close()
+        each.close()
 
 
 def connect(connected: list[S3], uri: str, endpoint: str | None = None) -> S3:
@@ -213,7 +230,7 @@ def test_nothing_listens(connected: list[S3], endpoint: str) -> None:
 
 
 def test_a_server_that_does_not_answer(connected: list[S3], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storages, "READ_SECONDS", 0.2)
+    monkeypatch.setattr("volary.adapters.storage.s3.READ_SECONDS", 0.2)
     with leaking(), socket.create_server(("127.0.0.1", 0)) as silent:
         found = failure(connect(connected, "s3://models/x", f"http://127.0.0.1:{silent.getsockname()[1]}"))
     assert isinstance(found, Transient)
