@@ -82,11 +82,13 @@ def _assemble(
         recorded = golden.record(work / model_name, samples.read(given, inspected.inputs), (inspected.inputs, inspected.outputs), tolerance)
         (work / GOLDEN).write_bytes(golden_file.dump(recorded))
         roles[GOLDEN] = Role.GOLDEN
+    from volary.packaging import chunking
+
     content = Manifest(
         name=name,
         version=version,
         format=Format.ONNX,
-        files=tuple(_file(work, path, roles[path]) for path in sorted(roles)),
+        files=chunking.cut(work, [_file(work, path, roles[path]) for path in sorted(roles)]),
         inputs=inspected.inputs,
         outputs=inspected.outputs,
         golden=tolerance,
