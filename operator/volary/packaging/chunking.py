@@ -9,6 +9,7 @@ else is cut where its content says so. Same bytes, same chunks: nothing here dep
 import mmap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from volary.bundle import limits
@@ -43,7 +44,7 @@ def _cut(path: Path, file: File, tensors: Mapping[str, Tensors], sizes: Sizes) -
         starts = [0, *borders(data, tensors.get(file.path, ()), sizes)]
         chunks = tuple(
             Chunk(sha256=digests.of_part(stream.fileno(), start, stop - start), size=stop - start)
-            for start, stop in zip(starts, starts[1:], strict=False)
+            for start, stop in pairwise(starts)
         )
     return file.model_copy(update={"chunks": chunks if len(chunks) > 1 else ()})
 

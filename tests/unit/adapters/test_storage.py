@@ -266,10 +266,17 @@ def test_from_the_model_to_a_verified_directory(server: s3.S3, tmp_path: Path, c
     assert yaml.safe_load(pushed.out.partition("\n")[2]) == {"spec": {"model": {"uri": uri, "version": "1.0.0", "digest": digest}}}
     assert main(["push", bundle, uri]) == 0
     assert "version 1.0.0 is already pushed" in capsys.readouterr().err
+    assert main(["push", bundle, uri, "-o", "json"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again | {"digest": digest, "uploaded": 0, "already": True} == again
     wanted = ["--uri", uri, "--version", "1.0.0", "--digest", digest, "--model", "double", "--runtime", "onnxruntime"]
     assert main(["preflight", *wanted, "--termination-log", log]) == 0
     assert json.loads(Path(log).read_text())["golden"] == 2
-    assert main(["fetch", uri, "1.0.0", "-d", models_path]) == 0
+    capsys.readouterr()
+    for downloaded in (json.loads(Path(log).read_text())["size"], 0):
+        assert main(["pull", uri, "1.0.0", "-d", models_path, "-o", "json"]) == 0
+        pulled = json.loads(capsys.readouterr().out)
+        assert pulled | {"digest": digest, "downloaded": downloaded, "reused": 0} == pulled
     assert sorted(each.name for each in Path(models_path, "double", "1.0.0").iterdir()) == ["golden.json", "manifest.json", "model.onnx"]
     assert main(["inspect", f"{uri}/1.0.0", "-o", "json"]) == 0
     assert digest in capsys.readouterr().out

@@ -71,8 +71,9 @@ def test_user_errors_are_1(words: list[str], capsys: pytest.CaptureFixture[str])
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_fetch_says_3_for_what_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["fetch", "nonsense", "1.0.0"]) == 3
+@pytest.mark.parametrize("verb", ["pull", "fetch"])
+def test_pull_says_3_for_what_is_refused(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([verb, "nonsense", "1.0.0"]) == 3
     assert "write it like s3://BUCKET/PREFIX" in capsys.readouterr().err
 
 
@@ -154,7 +155,7 @@ def test_each_verb_has_its_help(verb: str, capsys: pytest.CaptureFixture[str]) -
 
 
 HEAVY = ("boto3", "botocore", "onnx", "onnxruntime", "numpy", "kubernetes", "kopf", "aiohttp", "rich", "uvicorn")
-ALLOWED = {"agent": (), "preflight": (), "fetch": (), "inspect": ("rich",), "push": ("rich",), "pack": ()}
+ALLOWED = {"agent": (), "preflight": (), "pull": (), "inspect": ("rich",), "push": (), "pack": ()}
 
 
 @pytest.mark.parametrize("verb", ALLOWED)
