@@ -5,7 +5,7 @@ SHELL := bash
 BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help venv demo demo-down test check unit cluster-test generate format constraints cluster-up cluster-down test-thorough clean
+.PHONY: help venv demo demo-down test check unit cluster-test bench bench-pull generate format constraints cluster-up cluster-down test-thorough clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -36,6 +36,12 @@ cluster-test: venv ## tests on the real cluster (KEEP=1 leaves it up)
 
 test-thorough: venv ## the invariants with many more examples
 	@HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -m "not cluster" --timeout 3600 tests/unit/planning
+
+bench: venv ## every benchmark beside its rivals, one after the other (minutes)
+	@for each in tests/bench/[a-z]*.py; do echo "== $$each"; $(BIN)/python -m tests.bench.$$(basename $$each .py); done
+
+bench-pull: venv ## pull beside s5cmd and KServe's storage initializer (ARGS="--mib 256 --rounds 3")
+	@$(BIN)/python -m tests.bench.pull $(ARGS)
 
 generate: venv ## CRD, chart copies and reference pages from the types
 	@$(BIN)/volary crd --write

@@ -20,7 +20,8 @@ from volary.packaging.cdc import Sizes
 from volary.packaging.tensors import Tensors, tensors_of
 
 WHOLE = limits.MIB  # bytes; a smaller file is one blob: a request costs as much as its transfer
-AVERAGE = 4 * limits.MIB
+AVERAGE = 8 * limits.MIB  # with 4 MiB a pull takes a tenth more of both sides' processors, with 16 MiB a tenth less
+_TENSOR = 32  # a tensor of a 32nd of the average, 256 KiB, is worth a chunk of its own
 _CHUNKS_AIMED_AT = limits.CHUNKS // 2  # the average is an average
 
 
@@ -29,7 +30,7 @@ def cut(directory: Path, files: Sequence[File]) -> tuple[File, ...]:
     tensors = tensors_of({file.path: directory / file.path for file in files})
     average = AVERAGE
     while average * _CHUNKS_AIMED_AT < sum(file.size for file in files):
-        average *= 2  # 16 GiB still has 4 MiB, 256 GiB has 64 MiB
+        average *= 2  # 32 GiB still has 8 MiB, 256 GiB has 64 MiB
     while True:
         found = tuple(_cut(directory / file.path, file, tensors, cdc.sizes(average)) for file in files)
         if sum(len(file.chunks) for file in found) <= limits.CHUNKS:
@@ -43,8 +44,7 @@ def _cut(path: Path, file: File, tensors: Mapping[str, Tensors], sizes: Sizes) -
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
         starts = [0, *borders(data, tensors.get(file.path, ()), sizes)]
         chunks = tuple(
-            Chunk(sha256=digests.of_part(stream.fileno(), start, stop - start), size=stop - start)
-            for start, stop in pairwise(starts)
+            Chunk(sha256=digests.of_part(stream.fileno(), start, stop - start), size=stop - start) for start, stop in pairwise(starts)
         )
     return file.model_copy(update={"chunks": chunks if len(chunks) > 1 else ()})
 
@@ -60,7 +60,7 @@ class _Range:
 
 def borders(data: mmap.mmap | bytes, tensors: Tensors, sizes: Sizes) -> Iterator[int]:
     """The ends of the chunks of a file, in order; the last is the end of the file."""
-    for each in _ranges(len(data), tensors, sizes.least // 4):
+    for each in _ranges(len(data), tensors, sizes.average // _TENSOR):
         if each.fixed:
             yield from _evenly(each.start, each.stop, sizes)
         else:
