@@ -59,9 +59,12 @@ class Wire:
             wanted["If-Match"] = etag
         with self._answer("GET", key, wanted) as answer:
             self._check(answer, key, etag)
-            partial = answer.status_code == HTTPStatus.PARTIAL_CONTENT
             pieces = self._pieces(answer, key)
-            yield pieces if partial or not ranged else _cut(pieces, start, stop)
+            if ranged and answer.status_code == HTTPStatus.OK:
+                pieces = _cut(pieces, start, stop)
+            elif ranged and not answer.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
+                raise broke(self._place, key)
+            yield pieces
         self._forget(key)
 
     @contextmanager
@@ -69,6 +72,8 @@ class Wire:
         answer = self._send(method, key, headers)
         whole = False
         try:
+            if answer.status_code == HTTPStatus.PRECONDITION_FAILED:
+                raise self._replaced(key)
             if answer.status_code not in _GOOD:
                 raise Answered(answer.status_code, b"" if method == "HEAD" else answer.raw.read(_ERROR_BYTES) or b"")
             yield answer
@@ -106,13 +111,16 @@ class Wire:
             )
         found = answer.headers.get("ETag", "")
         if etag and found != etag:
-            self._forget(key)
-            raise Refused(Reason.DIGEST_MISMATCH, f"{key} in {self._place} was replaced while it was read; push the bundle again")
+            raise self._replaced(key)
         if found:
             with self._lock:
                 while len(self._interrupted) >= _REMEMBERED:
                     self._interrupted.pop(next(iter(self._interrupted)))
                 self._interrupted[key] = found
+
+    def _replaced(self, key: str) -> Refused:
+        self._forget(key)
+        return Refused(Reason.DIGEST_MISMATCH, f"{key} in {self._place} was replaced while it was read; push the bundle again")
 
     def _forget(self, key: str) -> None:
         with self._lock:
