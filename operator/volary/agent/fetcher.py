@@ -70,7 +70,7 @@ class _Stall:
     """A storage that sends one byte a second breaks no timeout of any read; this notices."""
 
     def __init__(self, storage: Storage, counter: _Counter, patience: Patience) -> None:
-        self._place = storage.place
+        self._storage = storage
         self._counter = counter
         self._patience = patience
         self._seen = 0
@@ -82,7 +82,7 @@ class _Stall:
         if self._counter.total > self._seen:
             self._seen, self._since = self._counter.total, now
         if now - self._since > (allowed := _STALL_FACTOR * self._patience.budget):
-            raise Transient(Reason.STORAGE_UNREACHABLE, f"{self._place} sent next to nothing for {allowed:.0f} s")
+            raise Transient(Reason.STORAGE_UNREACHABLE, f"{self._storage.place} sent next to nothing for {allowed:.0f} s")
 
 
 def fetch(
@@ -98,7 +98,7 @@ def fetch(
     local = Store(directory)
     with local.locked(patience):
         local.prepare()
-        found = _manifest(local, storage, wanted, patience)
+        found = known(directory, wanted) or patience.retry(lambda: source.find(storage, wanted))
         files = found.manifest.files
         missing = [file for file in unique(files) if not local.holds(file)]
         counter = _Counter(progress)
@@ -133,23 +133,34 @@ def _complete(fetch_: _Fetch, missing: list[File]) -> None:
     local.keep_partial(missing)
     arriving = [Incoming(file, local.partial / file.sha256) for file in missing]
     store.check_free(local.root, sum(file.size for file in missing) - sum(each.occupied for each in arriving))
-    # Large files first: the last thread to finish should have a small one.
-    arriving.sort(key=lambda each: -each.file.size)
     pool.each(
-        [(each, blob) for each in arriving for blob in each.file.blobs],
+        _order(arriving),
         lambda part: _bring(fetch_, *part),
         workers=WORKERS,
         watch=_Stall(fetch_.storage, fetch_.counter, fetch_.patience).look,
     )
 
 
-def _manifest(local: Store, storage: Storage, wanted: Wanted, patience: Patience) -> Found:
-    """From the disk if it is pinned and there: a restarted container needs no storage."""
-    if wanted.digest is not None:
-        data = local.read(wanted.digest.removeprefix("sha256:"), limits.MANIFEST_BYTES)
-        if data is not None:
-            return source.check(data, wanted)
-    return patience.retry(lambda: source.find(storage, wanted))
+def _order(arriving: list[Incoming]) -> list[tuple[Incoming, Blob]]:
+    """All files side by side, the small ones in between.
+
+    Then most bytes are the next of their file, and are hashed while they are in the processor's
+    cache; and the many requests for small files overlap with the few long ones.
+    """
+    parts: list[tuple[float, Incoming, Blob]] = []
+    for number, each in enumerate(arriving):
+        offset = number / len(arriving)
+        blobs = each.file.blobs
+        parts.extend(((at + offset) / len(blobs), each, blob) for at, blob in enumerate(blobs))
+    return [(each, blob) for _, each, blob in sorted(parts, key=lambda part: part[0])]
+
+
+def known(directory: Path, wanted: Wanted) -> Found | None:
+    """The manifest from the disk, if it is pinned and there: a restarted container needs no storage. Raises Refused."""
+    if wanted.digest is None:
+        return None
+    data = Store(directory).read(wanted.digest.removeprefix("sha256:"), limits.MANIFEST_BYTES)
+    return None if data is None else source.check(data, wanted)
 
 
 def _bring(fetch_: _Fetch, incoming: Incoming, blob: Blob) -> None:

@@ -35,7 +35,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         place = storage.connect(args, args.uri)
         patience = Patience()
-        found = patience.retry(lambda: source.find(place, Wanted(args.version, args.digest)))
+        wanted = Wanted(args.version, args.digest)
+        found = fetcher.known(args.directory, wanted) or patience.retry(lambda: source.find(place, wanted))
         fetched = _fetch(place, found, args, patience)
     except VolaryError as error:
         sys.stderr.write(f"volary {args.verb}: {error.message} ({error.reason})\n")

@@ -25,12 +25,6 @@ from volary.common.reasons import Reason
 CONTENT = secrets.token_bytes(3 * limits.MIB + 17)
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3.S3]:
-    with s3.serve(tmp_path_factory.mktemp("seaweedfs")) as running:
-        yield running
-
-
 @pytest.fixture(autouse=True)
 def environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("volary.common.logs.configure", lambda *_: None)

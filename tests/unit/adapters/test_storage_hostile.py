@@ -83,7 +83,7 @@ def running() -> Iterator[tuple[Liar, S3]]:
 @pytest.fixture
 def liar(running: tuple[Liar, S3]) -> Liar:
     running[0].requests.clear()
-    running[1].wire._http._manager.clear()  # a connection that the last test's lie ended may look alive for a moment
+    running[1].connection.wire._http._manager.clear()  # a connection that the last test's lie ended may look alive for a moment
     return running[0]
 
 
@@ -311,13 +311,17 @@ def test_rotated_credentials_are_taken_for_the_next_request(liar: Liar, storage:
 
     liar.answer = only_new
     assert failure(storage, read).reason is Reason.CREDENTIALS_REFUSED
-    monkeypatch.setattr(storage.wire, "_credentials", Credentials("new-key", "secret-word", "token"))
+    monkeypatch.setattr(storage.connection.wire, "_credentials", Credentials("new-key", "secret-word", "token"))
     assert read(storage) == b"good"
 
 
 def test_a_throttled_storage_is_asked_again_by_who_is_patient(liar: Liar, storage: S3) -> None:
-    answers = [answering(503, b"<Error><Code>SlowDown</Code></Error>")] * 3 + [answering(200, b"good")]
-    liar.answer = lambda handler: answers.pop(0)(handler)
+    answers = [*[answering(503, b"<Error><Code>SlowDown</Code></Error>")] * 3, answering(200, b"good")]
+
+    def next_one(handler: BaseHTTPRequestHandler) -> None:
+        answers.pop(0)(handler)
+
+    liar.answer = next_one
     assert Patience(first=0.001, longest=0.001).retry(lambda: read(storage)) == b"good"
     assert len(liar.requests) == 4
 

@@ -1,9 +1,10 @@
 """The real storage: a place in a bucket."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 from io import BufferedReader
 from pathlib import Path
@@ -32,25 +33,43 @@ ENCRYPTION_KEY = "AWS_S3_SSE_KMS_KEY_ID"
 _STYLES = ("path", "virtual", "auto")
 
 
-@dataclass(frozen=True, slots=True)
 class S3:
-    """A place in a bucket. Safe to use from several threads."""
+    """A place in a bucket. Safe to use from several threads.
 
-    location: Location
-    client: "S3Client"
-    where: Place
-    wire: Wire
-    encryption: dict[str, str] = field(default_factory=dict)  # parameters of every write
+    What it needs is made at its first use: boto3 takes a quarter of a second, and what is on the
+    disk already needs no storage.
+    """
+
+    def __init__(self, location: Location, connected: Callable[[], "Connection"], encryption: Mapping[str, str]) -> None:
+        self.location = location
+        self._connect = connected
+        self._connection: Connection | None = None
+        self._lock = threading.Lock()
+        self._encryption = encryption  # parameters of every write
+
+    @property
+    def connection(self) -> "Connection":
+        """The clients. Raises Refused (SpecInvalid)."""
+        with self._lock:
+            if self._connection is None:
+                self._connection = self._connect()
+            return self._connection
+
+    @property
+    def client(self) -> "S3Client":
+        """boto3's."""
+        return self.connection.client
 
     @property
     def place(self) -> str:
         """For messages."""
-        return str(self.where)
+        return str(self.connection.where)
 
     def close(self) -> None:
         """Give all connections back."""
-        self.wire.close()
-        self.client.close()
+        if self._connection is not None:
+            self._connection.wire.close()
+            self._connection.client.close()
 
     def read(self, key: str, limit: int) -> bytes:
         """See Storage."""
@@ -64,20 +83,20 @@ class S3:
 
     def size(self, key: str) -> int:
         """See Storage."""
-        with self.where.translated(key):
-            return self.wire.size(self.location.key(key))
+        with self._translated(key):
+            return self.connection.wire.size(self.location.key(key))
 
     @contextmanager
     def stream(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[Iterator[bytes]]:
         """See Storage."""
-        with self.where.translated(key), self.wire.stream(self.location.key(key), start, stop) as pieces:
+        with self._translated(key), self.connection.wire.stream(self.location.key(key), start, stop) as pieces:
             yield pieces
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         """See Storage."""
         from botocore.exceptions import ClientError
 
-        with self.where.translated(key):
+        with self._translated(key):
             try:
                 self.client.put_object(**self._target(key), Body=data, IfNoneMatch="*")
             except ClientError as error:
@@ -88,7 +107,7 @@ class S3:
 
     def put_file(self, key: str, path: Path, progress: Progress, start: int = 0, size: int | None = None) -> None:
         """See Storage. More than 16 MiB goes as a multipart upload, so memory stays bounded."""
-        with self.where.translated(key), path.open("rb") as stream:
+        with self._translated(key), path.open("rb") as stream:
             size = os.fstat(stream.fileno()).st_size - start if size is None else size
             stream.seek(start)
             if size <= _AT_ONCE:
@@ -97,11 +116,23 @@ class S3:
             else:
                 bounded = cast("Any", _Bounded(stream, size))
                 self.client.upload_fileobj(
-                    bounded, self.location.bucket, self.location.key(key), ExtraArgs=dict(self.encryption), Callback=progress
+                    bounded, self.location.bucket, self.location.key(key), ExtraArgs=dict(self._encryption), Callback=progress
                 )
 
+    def _translated(self, key: str) -> AbstractContextManager[None]:
+        return self.connection.where.translated(key)
+
     def _target(self, key: str) -> Any:
-        return {"Bucket": self.location.bucket, "Key": self.location.key(key), **self.encryption}
+        return {"Bucket": self.location.bucket, "Key": self.location.key(key), **self._encryption}
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What talks to the storage: boto3 writes, `wire` reads."""
+
+    client: "S3Client"
+    where: Place
+    wire: Wire
 
 
 class _Bounded:
@@ -118,11 +149,20 @@ class _Bounded:
 
 
 def connect(location: Location, *, endpoint: str | None = None, region: str | None = None) -> S3:
-    """A client for one place. Raises Refused (SpecInvalid).
+    """The storage of one place. Raises Refused (SpecInvalid), and what is no endpoint raises it at the first use.
 
     What is not given comes from the environment, as for every AWS tool: AWS_ENDPOINT_URL_S3,
     AWS_REGION, AWS_CA_BUNDLE, credentials; and the settings named above.
     """
+    style = os.environ.get(ADDRESSING) or "path"
+    if style not in _STYLES:
+        raise Refused(Reason.SPEC_INVALID, f"{ADDRESSING} is {style[:20]!r}; it is one of {', '.join(_STYLES)}")
+    named = {"ServerSideEncryption": os.environ.get(ENCRYPTION), "SSEKMSKeyId": os.environ.get(ENCRYPTION_KEY)}
+    encryption = {name: value for name, value in named.items() if value}
+    return S3(location, lambda: _connect(location, endpoint, region, style), encryption)
+
+
+def _connect(location: Location, endpoint: str | None, region: str | None, style: str) -> Connection:
     import boto3
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError
@@ -136,13 +176,13 @@ def connect(location: Location, *, endpoint: str | None = None, region: str | No
         # Storages that are not AWS refuse the checksum trailers newer SDKs add; a sha256 is ours anyway.
         "request_checksum_calculation": "when_required",
         "response_checksum_validation": "when_required",
-        "s3": {"addressing_style": _addressing()},
+        "s3": {"addressing_style": style},
     }
     try:
         session = boto3.session.Session(region_name=region)
         client = session.client("s3", endpoint_url=endpoint, region_name=session.region_name or _DEFAULT_REGION, config=Config(**settings))
         where = Place(location, urlsplit(client.meta.endpoint_url).netloc.rpartition("@")[2])
-        return S3(location, client, where, _wire(where, client, session), _encryption())
+        return Connection(client, where, _wire(where, client, session))
     except (BotoCoreError, ValueError) as error:
         raise Refused(Reason.SPEC_INVALID, f"the settings of the storage cannot be used: {type(error).__name__}") from None
 
@@ -158,15 +198,3 @@ def _wire(where: Place, client: "S3Client", session: Any) -> Wire:
         max_pool_connections=_CONNECTIONS,
     )
     return Wire(where, client, session.get_credentials(), http)
-
-
-def _addressing() -> str:
-    style = os.environ.get(ADDRESSING, "path")
-    if style not in _STYLES:
-        raise Refused(Reason.SPEC_INVALID, f"{ADDRESSING} is {style[:20]!r}; it is one of {', '.join(_STYLES)}")
-    return style
-
-
-def _encryption() -> dict[str, str]:
-    names = {"ServerSideEncryption": os.environ.get(ENCRYPTION), "SSEKMSKeyId": os.environ.get(ENCRYPTION_KEY)}
-    return {name: value for name, value in names.items() if value}
