@@ -23,7 +23,7 @@ from volary.common import digests, pool
 from volary.common.errors import Refused, Transient
 from volary.common.reasons import Reason
 
-WORKERS = 6  # one stream of an S3 storage seldom fills a line
+WORKERS = 12  # a stream seldom fills a line, and a small file is mostly waiting
 _STALL_FACTOR = 1.5  # longer than the back-off of a storage that is away, which has its own error
 
 

@@ -17,7 +17,7 @@ from volary.common.reasons import Reason
 from volary.packaging import bundle as bundles
 from volary.packaging.bundle import Bundle
 
-_WORKERS = 8
+_WORKERS = 4  # each holds a blob of at most 16 MiB
 
 
 @dataclass(frozen=True, slots=True)
