@@ -91,9 +91,11 @@ def pulls(path: Path, server: s3.S3, rivals: Path, mib: int, rounds: int) -> Non
     server.bucket("plain")
     subprocess.run([rivals / "s5cmd", "--log", "error", "cp", f"{bundle}/*", "s3://plain/bench/"], check=True)
     digest, out = again["digest"], path / "out"
+    copy = f"{rivals / 's5cmd'} --log error cp 's3://plain/bench/*' {out}/"
     tools: dict[str, list[str | Path]] = {
         "volary pull, verified": [*volary, "pull", uri, "1", "-d", out],
-        "s5cmd cp": [rivals / "s5cmd", "--log", "error", "cp", "s3://plain/bench/*", f"{out}/"],
+        "s5cmd cp": ["sh", "-c", copy],
+        "s5cmd cp, then sha256sum -c": ["sh", "-c", f"{copy} && cd {out} && sha256sum --quiet -c {sums(bundle, path / 'sums')}"],
         "kserve-storage": [rivals / "python", "-c", KSERVE, "s3://plain/bench", out],
     }
     measured = {name: Measured() for name in (*tools, "second pull")}
@@ -111,12 +113,19 @@ def pulls(path: Path, server: s3.S3, rivals: Path, mib: int, rounds: int) -> Non
     say(f"second pull: {second['downloaded']} blob bytes; push of the unchanged: {again['uploaded']} blob bytes, {pushed.median:.2f} s")
 
 
+def sums(bundle: Path, path: Path) -> Path:
+    """What `sha256sum -c` reads: what somebody would have to do after s5cmd to know what Volary knows."""
+    files = bundles.load(bundle).manifest.files
+    path.write_text("".join(f"{file.sha256}  {file.path}\n" for file in files), "utf-8")
+    return path
+
+
 def table(measured: dict[str, Measured], mib: int) -> None:
     ours = measured["volary pull, verified"]
-    say(f"\n{'median of ' + str(len(ours.seconds)):24} {'s':>7} {'MiB/s':>7} {'largest RSS, MiB':>17} {'volary is x as fast':>20}")
+    say(f"\n{'median of ' + str(len(ours.seconds)):28} {'s':>7} {'MiB/s':>7} {'largest RSS, MiB':>17} {'volary is x as fast':>20}")
     for name, each in measured.items():
         ratio = each.median / ours.median
-        say(f"{name:24} {each.median:7.2f} {mib / each.median:7.0f} {max(each.mib):17.0f} {ratio:20.2f}")
+        say(f"{name:28} {each.median:7.2f} {mib / each.median:7.0f} {max(each.mib):17.0f} {ratio:20.2f}")
 
 
 def synthetic(path: Path, mib: int) -> Path:

@@ -23,7 +23,8 @@ from volary.common import digests, pool
 from volary.common.errors import Refused, Transient
 from volary.common.reasons import Reason
 
-WORKERS = 12  # a stream seldom fills a line, and a small file is mostly waiting
+WORKERS = 8  # a stream seldom fills a line, and a small file is mostly waiting
+_WRONG = frozenset({Reason.SIZE_MISMATCH, Reason.DIGEST_MISMATCH})  # bytes that will not get better; all others are kept
 _STALL_FACTOR = 1.5  # longer than the back-off of a storage that is away, which has its own error
 
 
@@ -50,10 +51,15 @@ class _Counter:
         self._progress = progress
         self.downloaded = 0
         self.reused = 0
+        self.signs = 0  # of life: whatever else takes time
 
     @property
     def total(self) -> int:
-        return self.downloaded + self.reused
+        return self.downloaded + self.reused + self.signs
+
+    def alive(self) -> None:
+        with self._lock:
+            self.signs += 1
 
     def download(self, count: int) -> None:
         with self._lock:
@@ -131,14 +137,20 @@ def _complete(fetch_: _Fetch, missing: list[File]) -> None:
     """Bring what is missing."""
     local = fetch_.local
     local.keep_partial(missing)
-    arriving = [Incoming(file, local.partial / file.sha256) for file in missing]
-    store.check_free(local.root, sum(file.size for file in missing) - sum(each.occupied for each in arriving))
-    pool.each(
-        _order(arriving),
-        lambda part: _bring(fetch_, *part),
-        workers=WORKERS,
-        watch=_Stall(fetch_.storage, fetch_.counter, fetch_.patience).look,
-    )
+
+    def alive() -> None:
+        fetch_.patience.check()
+        fetch_.counter.alive()
+
+    arriving = [Incoming(file, local.partial / file.sha256, alive) for file in missing]
+    store.check_free(local.root, sum(max(0, each.file.size - each.occupied) for each in arriving))
+    watch = _Stall(fetch_.storage, fetch_.counter, fetch_.patience).look
+    try:
+        pool.each(_order(arriving), lambda part: _bring(fetch_, *part), workers=WORKERS, watch=watch)
+    except Refused as error:
+        if error.reason is Reason.DISK_FULL:
+            local.keep_partial([])  # others need the room
+        raise
 
 
 def _order(arriving: list[Incoming]) -> list[tuple[Incoming, Blob]]:
@@ -173,8 +185,9 @@ def _bring(fetch_: _Fetch, incoming: Incoming, blob: Blob) -> None:
             if incoming.complete(blob):
                 incoming.prove(descriptor)
                 fetch_.local.place(incoming.file.sha256, incoming.path)
-    except Refused:
-        incoming.path.unlink(missing_ok=True)  # it will not get better by itself
+    except Refused as error:
+        if error.reason in _WRONG:
+            incoming.path.unlink(missing_ok=True)
         raise
 
 

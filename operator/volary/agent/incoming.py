@@ -7,13 +7,13 @@ into the store, and each byte is hashed once. Which blob was wrong is looked for
 import hashlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from volary.agent import source
 from volary.agent.store import full_disk_named
-from volary.bundle import paths
+from volary.bundle import limits, paths
 from volary.bundle.manifest import Blob, File
 from volary.common import digests
 from volary.common.errors import Refused
@@ -21,27 +21,29 @@ from volary.common.reasons import Reason
 
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
+_SECTOR = 512  # bytes: the unit of st_blocks
+_STEP = 16 * limits.MIB  # read back between two signs of life
+
 
 class Incoming:
     """What has arrived of one file, at `path`. Blobs may be added from several threads, each blob from one."""
 
-    def __init__(self, file: File, path: Path) -> None:
+    def __init__(self, file: File, path: Path, alive: Callable[[], None] = lambda: None) -> None:
+        """`alive` is called now and then while bytes are read back; what it raises ends the work."""
         self.file = file
         self.path = path
+        self._alive = alive
         self._blobs = file.blobs
         self._reached = {blob.start: blob.start for blob in self._blobs}  # start of a blob -> where its bytes end so far
         self._left = len(self._blobs)
-        self._before = path.lstat().st_size if path.is_file() else 0  # bytes of an earlier life
+        before = path.lstat() if path.is_file() else None
+        self._before = 0 if before is None else before.st_size  # where the bytes of an earlier life end; there may be holes
+        self.occupied = 0 if before is None else before.st_blocks * _SECTOR  # bytes of the disk
         self._counting = threading.Lock()
         self._hashing = threading.Lock()
         self._digest = hashlib.sha256()
         self._hashed = 0  # bytes from the start of the file
         self._front = 0  # index of the blob that is hashed next
-
-    @property
-    def occupied(self) -> int:
-        """Bytes of it on the disk before this fetch began."""
-        return min(self._before, self.file.size)
 
     @contextmanager
     def opened(self) -> Iterator[int]:
@@ -120,8 +122,9 @@ class Incoming:
         while self._front < len(self._blobs):
             blob = self._blobs[self._front]
             reached = self._reached[blob.start]
-            if reached > self._hashed:
-                self._hashed += digests.update(self._digest, descriptor, self._hashed, reached - self._hashed)
+            while reached > self._hashed:
+                self._hashed += digests.update(self._digest, descriptor, self._hashed, min(reached - self._hashed, _STEP))
+                self._alive()
             if self._hashed < blob.start + blob.size:
                 return
             self._front += 1

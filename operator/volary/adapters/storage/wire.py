@@ -47,7 +47,8 @@ class Wire:
     def size(self, key: str) -> int:
         """Bytes of an object. Raises Answered."""
         with self._answer("HEAD", key, {}) as answer:
-            return int(answer.headers.get("Content-Length", -1))
+            size = answer.headers.get("Content-Length", "")
+            return int(size) if size.isascii() and size.isdigit() else -1
 
     @contextmanager
     def stream(self, key: str, start: int, stop: int | None) -> Iterator[Iterator[bytes]]:
@@ -70,17 +71,15 @@ class Wire:
     @contextmanager
     def _answer(self, method: str, key: str, headers: dict[str, str]) -> Iterator["AWSResponse"]:
         answer = self._send(method, key, headers)
-        whole = False
         try:
             if answer.status_code == HTTPStatus.PRECONDITION_FAILED:
                 raise self._replaced(key)
             if answer.status_code not in _GOOD:
                 raise Answered(answer.status_code, b"" if method == "HEAD" else answer.raw.read(_ERROR_BYTES) or b"")
             yield answer
-            whole = method == "HEAD" or answer.raw.length_remaining == 0
         finally:
             # A connection in the middle of a body cannot be used again.
-            _finish(answer.raw, reusable=whole)
+            _finish(answer.raw, reusable=answer.raw.length_remaining == 0)
 
     def _send(self, method: str, key: str, headers: dict[str, str]) -> "AWSResponse":
         from botocore.auth import S3SigV4Auth
