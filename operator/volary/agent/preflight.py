@@ -6,6 +6,7 @@ pod starts. Of large ones existence, size and first bytes are looked at; the pod
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import partial
 
 from volary.adapters.storage import Storage
@@ -77,29 +78,44 @@ def _check_size(storage: Storage, file: File, blob: Blob) -> None:
 
 def _prove(storage: Storage, found: Found, file: File, patience: Patience) -> int:
     """Read a small file and prove it; for golden samples, how many there are."""
-    keep = file.size if file.role is Role.GOLDEN else formats.MAGIC_BYTES
-    whole, kept = hashlib.sha256(), bytearray()
+    read = _Read(hashlib.sha256(), b"", file.size if file.role is Role.GOLDEN else formats.MAGIC_BYTES)
     for blob in file.blobs:
-        data = patience.retry(partial(_read, storage, file, blob))
-        whole.update(data)
-        kept += data[: max(0, keep - len(kept))]
-    if (sha256 := whole.hexdigest()) != file.sha256:
+        read = patience.retry(partial(_read, storage, file, blob, read))
+    if (sha256 := read.digest.hexdigest()) != file.sha256:
         raise Refused(
             Reason.DIGEST_MISMATCH, f"{paths.show(file.path)} in {storage.place} has the sha256 {sha256}, the manifest says {file.sha256}"
         )
-    formats.check_magic(file.role, file.path, bytes(kept[: formats.MAGIC_BYTES]))
-    return len(golden.parse(bytes(kept), found.manifest)) if file.role is Role.GOLDEN else 0
+    formats.check_magic(file.role, file.path, read.kept[: formats.MAGIC_BYTES])
+    return len(golden.parse(read.kept, found.manifest)) if file.role is Role.GOLDEN else 0
 
 
-def _read(storage: Storage, file: File, blob: Blob) -> bytes:
-    """A blob of a small file, proved if it is a chunk."""
-    with source.named(storage, file, blob):
-        data = storage.read(layout.blob_key(blob.sha256), blob.size)
-    if file.chunks and (sha256 := hashlib.sha256(data).hexdigest()) != blob.sha256:
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A file as far as it was read: hashed, and of its content what is needed."""
+
+    digest: "hashlib._Hash"
+    kept: bytes
+    keep: int  # bytes
+
+
+def _read(storage: Storage, file: File, blob: Blob, before: _Read) -> _Read:
+    """One more blob, proved if it is a chunk. What was read before it stays as it was: this may have to be done again."""
+    whole, part, kept, size = before.digest.copy(), hashlib.sha256(), bytearray(before.kept), 0
+    with source.named(storage, file, blob), storage.stream(layout.blob_key(blob.sha256)) as pieces:
+        for piece in pieces:
+            whole.update(piece)
+            if file.chunks:
+                part.update(piece)
+            kept += piece[: max(0, before.keep - len(kept))]
+            if (size := size + len(piece)) > blob.size:
+                raise Refused(
+                    Reason.SIZE_MISMATCH, f"{source.show(file, blob)} goes on after the {blob.size} bytes the manifest says it has"
+                )
+    if file.chunks and (sha256 := part.hexdigest()) != blob.sha256:
         raise Refused(
             Reason.DIGEST_MISMATCH, f"{source.show(file, blob)} in {storage.place} has the sha256 {sha256}, the manifest says {blob.sha256}"
         )
-    return data
+    return _Read(whole, bytes(kept), before.keep)
 
 
 def _head(storage: Storage, file: File) -> bytes:

@@ -144,6 +144,18 @@ def test_what_is_not_there_is_told(storage: Storage) -> None:
     assert not storages.exists(storage, "versions/1.json", 1)
 
 
+def test_what_is_not_there_does_not_disturb_what_is(storage: Storage) -> None:
+    """Each answer leaves its connection fit for the next request, or closed."""
+    storage.put_if_absent("blobs/x", b"1234")
+    for _ in range(3):
+        assert not storages.exists(storage, "blobs/none", 4)
+        assert failure(storage).reason is Reason.FILE_NOT_FOUND
+        assert storages.exists(storage, "blobs/x", 4)
+        with storage.stream("blobs/x") as pieces:
+            next(pieces)
+        assert storage.read("blobs/x", 4) == b"1234"
+
+
 def test_an_object_exists_with_its_size_only(storage: Storage) -> None:
     storage.put_if_absent("blobs/x", b"1234")
     assert storages.exists(storage, "blobs/x", 4)

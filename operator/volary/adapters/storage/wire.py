@@ -147,6 +147,7 @@ def _cut(pieces: Iterator[bytes], start: int, stop: int | None) -> Iterator[byte
 def _finish(raw: Any, *, reusable: bool) -> None:
     with suppress(Exception):  # whatever closing says, the transfer's own outcome is what counts
         if reusable:
+            raw.drain_conn()  # http.client takes no next request before an answer was read to its end, if it is empty
             raw.release_conn()
         else:
             raw.close()
