@@ -27,6 +27,7 @@ class Relay:
 
     def __init__(self, target: tuple[str, int], context: ssl.SSLContext | None) -> None:
         self.sent = b""  # by all clients
+        self.break_after: int | None = None  # bytes of an answer; then its connection ends, once
         self._target = target
         self._context = context
         self._listening = socket.create_server(("127.0.0.1", 0))
@@ -39,17 +40,13 @@ class Relay:
         port: int = self._listening.getsockname()[1]
         return port
 
-    def cut(self) -> None:
-        """End all connections; new ones are taken."""
-        for each in list(self._open):
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-
     def close(self) -> None:
         with suppress(OSError):
             self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
-        self.cut()
+        for each in list(self._open):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join()
         for each in self._open:
@@ -75,11 +72,15 @@ class Relay:
                 self._threads[-1].start()
 
     def _pump(self, source: socket.socket, sink: socket.socket, noted: bool) -> None:
+        passed = 0
         with suppress(OSError):
             while data := source.recv(_BYTES):
                 if noted:
                     self.sent += data
                 sink.sendall(data)
+                if not noted and self.break_after is not None and (passed := passed + len(data)) > self.break_after:
+                    self.break_after = None
+                    sink.shutdown(socket.SHUT_RDWR)
         with suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
 
