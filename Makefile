@@ -5,8 +5,8 @@ SHELL := bash
 BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: bench-optimise
-.PHONY: help venv demo demo-down test check unit cluster-test generate format constraints cluster-up cluster-down test-thorough clean
+.PHONY: help venv demo demo-down test check unit cluster-test bench bench-pull bench-optimise generate format constraints cluster-up cluster-down \
+  test-thorough clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -41,6 +41,12 @@ test-thorough: venv ## the invariants with many more examples
 bench-optimise: venv ## what each option of `volary optimise` is worth: sizes, latencies, side by side
 	@$(BIN)/python -m tests.bench.optimise $(ARGS)
 
+bench: venv ## every benchmark beside its rivals, one after the other (minutes)
+	@for each in tests/bench/[a-z]*.py; do echo "== $$each"; $(BIN)/python -m tests.bench.$$(basename $$each .py); done
+
+bench-pull: venv ## pull beside s5cmd and KServe's storage initializer (ARGS="--mib 256 --rounds 3")
+	@$(BIN)/python -m tests.bench.pull $(ARGS)
+
 generate: venv ## CRD, chart copies and reference pages from the types
 	@$(BIN)/volary crd --write
 
@@ -49,6 +55,7 @@ format: venv ## ruff
 	@$(BIN)/ruff check -q --fix .
 
 constraints: venv ## resolve pyproject.toml anew into constraints/*.txt, with hashes
+	@echo pip | $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate - -o constraints/pip.txt
 	@for extra in dev operator agent server; do \
 	  $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	    --extra $$extra $$([ $$extra = dev ] || echo -c constraints/dev.txt) pyproject.toml -o constraints/$$extra.txt; done

@@ -45,7 +45,8 @@ def create() -> None:
     run([*ENTER, "tee", "/proc/sys/net/ipv4/ip_forward"], stdin="1")
     # A Service that kube-proxy does not know yet refuses at once. Forwarded, the first packet would leave an entry in
     # the connection tracker that swallows every connection from the same port for two minutes, long after the rules are there.
-    run([*ENTER, "iptables", "--wait", "--append", "FORWARD", "--destination", str(SERVICE_NETWORK), "--jump", "REJECT"])
+    unknown = ("--append", "FORWARD", "--protocol", "tcp", "--destination", str(SERVICE_NETWORK))
+    run([*ENTER, "iptables", "--wait", *unknown, "--jump", "REJECT", "--reject-with", "tcp-reset"])
 
 
 def bridges_pass_iptables() -> bool:

@@ -45,7 +45,7 @@ def _storage(**values: str) -> dict[str, Any]:
 
 
 _SMALL = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "32Mi"}}
-_SOON = {"progressDeadline": "15s"}
+_SOON = {"progressDeadline": "30s"}  # on a busy machine the server, and so its image, has its turn late
 _OTHER = {"name": "tensorflow-serving"}
 NOT_JSON, NO_FILE = "7.0.0", "7.1.0"
 CASES = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shutil
 import socket
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 REGION = "us-east-1"
+DOMAIN = "localhost"  # BUCKET.localhost is a bucket, too
 _START = 30.0  # seconds until the server must answer
 _END = 10.0  # seconds it may take to end
 _POLL = 0.03
@@ -81,7 +83,12 @@ def serve(directory: Path) -> Iterator[S3]:
     log = directory / "weed.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            _command(directory, config, ports), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=directory
+            _command(directory, config, ports),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=directory,
+            env=os.environ | {"WEED_S3_SSE_KEK": secrets.token_hex(32)},  # it encrypts what it is asked to
         )
     try:
         endpoint = f"http://127.0.0.1:{ports['s3']}"
@@ -124,6 +131,7 @@ def _command(directory: Path, config: Path, ports: dict[str, int]) -> list[str]:
         f"-s3.localSocket={sockets}/s3",
         f"-s3.config={config}",
         "-s3.autoCreateBucket=false",
+        f"-s3.domainName={DOMAIN}",
     ]
 
 

@@ -1,17 +1,18 @@
 """A bundle as it lies in the storage: its manifest, checked against what was asked for."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from volary.adapters import repository
 from volary.adapters.storage import Storage
 from volary.bundle import formats, layout, limits, manifest, paths
-from volary.bundle.manifest import File, Manifest
+from volary.bundle.manifest import Blob, File, Manifest
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
 
 _PROVABLE = frozenset({"onnxruntime"})  # runtimes whose protocol the agent speaks
+_WINDOW = 64 * limits.KIB  # of a reader: a request costs as much as 100 KiB or so
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +51,53 @@ def find(storage: Storage, wanted: Wanted) -> Found:
 
 
 @contextmanager
-def named(storage: Storage, file: File) -> Iterator[None]:
+def named(storage: Storage, file: File, blob: Blob) -> Iterator[None]:
     """A blob that is not there is told by the file's name, which its author knows."""
     try:
         yield
     except Refused as error:
         if error.reason is not Reason.FILE_NOT_FOUND:
             raise
-        message = f"{paths.show(file.path)} is not in {storage.place} (no {layout.blob_key(file.sha256)})"
+        message = f"{show(file, blob)} is not in {storage.place} (no {layout.blob_key(blob.sha256)})"
         raise Refused(Reason.FILE_NOT_FOUND, message) from None
+
+
+def show(file: File, blob: Blob) -> str:
+    """A file, or the part of it that a chunk is, for messages."""
+    if not file.chunks:
+        return paths.show(file.path)
+    return f"the chunk of {paths.show(file.path)} from byte {blob.start} to {blob.start + blob.size}"
+
+
+def reader(storage: Storage, file: File) -> Callable[[int, int], bytes]:
+    """`read(offset, size)`: bytes of a file in the storage, over the borders of its chunks; fewer at its end.
+
+    Nothing is proved: it is for looking into what pods prove later. Small reads that follow each
+    other cost one request a window. Raises Refused or Transient. For one thread.
+    """
+    window = (0, b"")
+
+    def read(offset: int, size: int) -> bytes:
+        nonlocal window
+        start, data = window
+        if not start <= offset <= offset + size <= start + len(data):
+            data = b"".join(_ranges(storage, file, offset, offset + max(size, _WINDOW)))
+            start = offset
+            window = (start, data)
+        return data[offset - start : offset - start + size]
+
+    return read
+
+
+def _ranges(storage: Storage, file: File, start: int, stop: int) -> Iterator[bytes]:
+    for blob in file.blobs:
+        first, last = max(start, blob.start), min(stop, blob.start + blob.size)
+        if first < last:
+            with (
+                named(storage, file, blob),
+                storage.stream(layout.blob_key(blob.sha256), first - blob.start, last - blob.start) as pieces,
+            ):
+                yield b"".join(pieces)
 
 
 def check(data: bytes, wanted: Wanted) -> Found:

@@ -7,7 +7,7 @@ from volary.bundle.manifest import File, Manifest
 
 def parts(file: File) -> Sequence[tuple[str, int]]:
     """The blobs of one file, in the order of its bytes: sha256 in hex and size in bytes."""
-    return ((file.sha256, file.size),)
+    return tuple((blob.sha256, blob.size) for blob in file.blobs)
 
 
 def blobs(manifest: Manifest) -> Mapping[str, int]:

@@ -7,6 +7,7 @@ every rule that needs no file: schema, names, formats, limits.
 import hashlib
 import json
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Annotated, Any, NoReturn, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -43,13 +44,50 @@ def _is_empty(value: object) -> bool:
     return not value
 
 
+_Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Chunk(_Strict):
+    """Consecutive bytes of a file, stored as a blob of their own."""
+
+    sha256: _Sha256
+    size: Annotated[int, Field(ge=1, le=limits.CHUNK_BYTES)]
+
+
 class File(_Strict):
-    """One file: its path below the bundle's directory, and the only bytes it may have."""
+    """One file: its path below the bundle's directory, and the only bytes it may have.
+
+    A file with chunks has no blob of its own: its chunks, one after the other, are its bytes.
+    """
 
     path: str
     role: Role
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    sha256: _Sha256
     size: Annotated[int, Field(ge=0, le=2**53)]
+    chunks: Annotated[tuple[Chunk, ...], Field(max_length=limits.CHUNKS)] = ()
+
+    @model_validator(mode="after")
+    def _chunks_are_the_file(self) -> Self:
+        if self.chunks and sum(chunk.size for chunk in self.chunks) != self.size:
+            raise ValueError("the sizes of its chunks do not add up to its size")
+        return self
+
+    @property
+    def blobs(self) -> tuple["Blob", ...]:
+        """What is stored of it, in the order of its bytes."""
+        if not self.chunks:
+            return (Blob(self.sha256, 0, self.size),)
+        starts = accumulate((chunk.size for chunk in self.chunks), initial=0)
+        return tuple(Blob(chunk.sha256, start, chunk.size) for chunk, start in zip(self.chunks, starts, strict=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """An object in the storage that holds the bytes `start` to `start + size` of a file."""
+
+    sha256: str
+    start: int
+    size: int
 
 
 class Tensor(_Strict):
@@ -201,6 +239,9 @@ def check(manifest: Manifest) -> None:
 def dump(manifest: Manifest) -> bytes:
     """Canonical JSON: the same manifest is the same bytes, so the same digest, on every machine."""
     fields = manifest.model_dump(mode="json", by_alias=True, exclude_none=True)
+    for file in fields["files"]:
+        if not file["chunks"]:
+            del file["chunks"]  # as manifests were before there were chunks: the digest of a bundle stays
     return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
@@ -212,8 +253,12 @@ def digest(data: bytes) -> str:
 def _check_blobs(manifest: Manifest) -> None:
     sizes: dict[str, int] = {}
     for file in manifest.files:
-        if sizes.setdefault(file.sha256, file.size) != file.size:
-            _invalid(f"{paths.show(file.path)} has the sha256 of another file but not its size")
+        parts = ((file.sha256, file.size), *((chunk.sha256, chunk.size) for chunk in file.chunks))
+        if any(sizes.setdefault(sha256, size) != size for sha256, size in parts):
+            _invalid(f"{paths.show(file.path)} has the sha256 of another file or chunk but not its size")
+    chunks = sum(len(file.chunks) for file in manifest.files)
+    if chunks > limits.CHUNKS:
+        raise Refused(Reason.LIMIT_EXCEEDED, f"the files have {chunks} chunks together; the limit is {limits.CHUNKS}")
 
 
 def _check_golden(manifest: Manifest) -> None:

@@ -1,18 +1,16 @@
 """`volary push`: a bundle becomes a version that never changes."""
 
 import argparse
+import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from volary import packaging
 from volary.agent.retry import Patience
 from volary.bundle import limits
 from volary.cli import storage
+from volary.cli.bars import bar
 from volary.packaging import Pushed
 
 NAME = "push"
@@ -24,6 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
     parser.add_argument("bundle", type=Path, help="directory that `volary pack` made")
     parser.add_argument("uri", help="where the versions of the model live: s3://BUCKET/PREFIX")
+    parser.add_argument("-o", "--output", choices=("yaml", "json"), default="yaml", help="default: %(default)s, as the spec wants it")
     storage.configure(parser)
 
 
@@ -32,12 +31,12 @@ def run(args: argparse.Namespace) -> int:
     bundle = packaging.load(args.bundle)
 
     def push() -> Pushed:
-        with _bar(bundle.manifest.size) as progress:
+        with bar("uploading", bundle.manifest.size) as progress:
             return packaging.push(args.bundle, args.uri, endpoint=args.endpoint, region=args.region, progress=progress)
 
     pushed = Patience(budget=_BUDGET).retry(push)  # what was uploaded is not uploaded again
     sys.stderr.write(_summary(pushed) + "\n")
-    sys.stdout.write(f"{pushed.digest}\n\n{_yaml(pushed)}")
+    sys.stdout.write(json.dumps(asdict(pushed), indent=2) + "\n" if args.output == "json" else f"{pushed.digest}\n\n{_yaml(pushed)}")
     return 0
 
 
@@ -50,11 +49,3 @@ def _summary(pushed: Pushed) -> str:
 def _yaml(pushed: Pushed) -> str:
     """What to write into the ModelDeployment. The version in quotes: YAML would read 1.0 as a number."""
     return f'spec:\n  model:\n    uri: {pushed.uri}\n    version: "{pushed.version}"\n    digest: {pushed.digest}\n'
-
-
-@contextmanager
-def _bar(total: int) -> Iterator[Callable[[int], None]]:
-    columns = (TextColumn("uploading"), BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda count: bar.advance(task, count)

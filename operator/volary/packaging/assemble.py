@@ -12,7 +12,7 @@ from volary.bundle.formats import Format, Role
 from volary.bundle.manifest import File, Golden, Manifest
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
-from volary.packaging import bundle, config, cover, evaluate, facts, generate, golden, onnx, samples, session, tolerances, traits
+from volary.packaging import bundle, chunking, config, cover, evaluate, facts, generate, golden, onnx, samples, session, tolerances, traits
 from volary.packaging.bundle import Bundle
 from volary.packaging.recipe import Auto, Recipe
 from volary.packaging.samples import Inputs
@@ -57,7 +57,7 @@ def assemble(directory: Path, source: Source, recipe: Recipe) -> Bundle:
         name=recipe.name,
         version=recipe.version,
         format=Format.ONNX,
-        files=tuple(_file(directory, path, roles[path]) for path in sorted(roles)),
+        files=chunking.cut(directory, [_file(directory, path, roles[path]) for path in sorted(roles)]),
         inputs=inspected.inputs,
         outputs=inspected.outputs,
         golden=tolerance,

@@ -1,18 +1,24 @@
-"""Upload a bundle: the files that are not there yet, then the version, which from then on never changes."""
+"""Upload a bundle: the blobs that are not there yet, then the version, which from then on never changes.
 
-from collections.abc import Iterable
+A push that broke off is simply begun again: what arrived is there and is not sent twice.
+"""
+
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 from volary.adapters import storage as storages
 from volary.adapters.storage import Progress, Storage
 from volary.bundle import layout, limits, manifest
-from volary.bundle.manifest import File
+from volary.bundle.manifest import Blob
+from volary.common import pool
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
 from volary.packaging import bundle as bundles
 from volary.packaging import signing
 from volary.packaging.bundle import Bundle
+
+_WORKERS = 4  # each holds a blob of at most 16 MiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,30 +55,70 @@ def push(
         signing.check_belongs(signature, bundle.data)
     storage = storage or storages.connect(location, endpoint=endpoint, region=region)
     already = _is_there(storage, bundle)
-    uploaded, there = 0, list[File]()
-    for file in {each.sha256: each for each in bundle.manifest.files}.values():
-        key = layout.blob_key(file.sha256)
-        if storages.exists(storage, key, file.size):
-            there.append(file)
-            progress(file.size)
-            continue
-        storage.put_file(key, bundle.path / file.path, progress)
-        uploaded += file.size
+    moved = _Moved(progress)
+    parts = {blob.sha256: _Part(bundle.path / file.path, blob) for file in bundle.manifest.files for blob in file.blobs}
+    pool.each(list(parts.values()), lambda part: _bring(storage, part, moved), workers=_WORKERS)
     if not storage.put_if_absent(layout.version_key(bundle.manifest.version), bundle.data):
         already = _is_there(storage, bundle)  # raises when somebody else was faster with another one
-    skipped = sum(file.size for file in there)
-    uploaded += _again(storage, bundle, there)
+    _again(storage, moved)
     if signature is not None:  # it may be renewed, unlike the version; after it, or it would be put over that of another's version
         storage.put(layout.signature_key(bundle.manifest.version), signature)
-    return Pushed(str(location), bundle.manifest.version, bundle.digest, uploaded, skipped, already)
+    skipped = sum(part.blob.size for part in moved.there)
+    return Pushed(str(location), bundle.manifest.version, bundle.digest, moved.uploaded, skipped, already)
 
 
-def _again(storage: Storage, bundle: Bundle, files: Iterable[File]) -> int:
-    """Bytes of what was there and went before the version needed it: `volary gc` may have taken it. It is brought again."""
-    gone = [file for file in files if not storages.exists(storage, layout.blob_key(file.sha256), file.size)]
-    for file in gone:
-        storage.put_file(layout.blob_key(file.sha256), bundle.path / file.path, lambda _: None)
-    return sum(file.size for file in gone)
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Where the bytes of a blob are on this machine."""
+
+    path: Path
+    blob: Blob
+
+
+class _Moved:
+    """What all threads have done so far."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._lock = threading.Lock()
+        self.progress = progress
+        self.uploaded = 0  # bytes
+        self.there: list[_Part] = []  # before
+
+    def upload(self, storage: Storage, part: _Part) -> None:
+        """What somebody else could fetch under this name is proved before it goes."""
+        blob = part.blob
+        bundles.verify_part(part.path, blob)
+        storage.put_file(layout.blob_key(blob.sha256), part.path, self.progress, blob.start, blob.size)
+        with self._lock:
+            self.uploaded += blob.size
+
+    def skip(self, part: _Part) -> None:
+        """It was there."""
+        with self._lock:
+            self.there.append(part)
+        self.progress(part.blob.size)
+
+
+def _bring(storage: Storage, part: _Part, moved: _Moved) -> None:
+    """One blob."""
+    if _exists(storage, part):
+        moved.skip(part)
+    else:
+        moved.upload(storage, part)
+
+
+def _again(storage: Storage, moved: _Moved) -> None:
+    """What was there and went before the version needed it, because `volary gc` took it, is brought again."""
+
+    def look(part: _Part) -> None:
+        if not _exists(storage, part):
+            moved.upload(storage, part)
+
+    pool.each(list(moved.there), look, workers=_WORKERS)
+
+
+def _exists(storage: Storage, part: _Part) -> bool:
+    return storages.exists(storage, layout.blob_key(part.blob.sha256), part.blob.size)
 
 
 def _is_there(storage: Storage, bundle: Bundle) -> bool:

@@ -29,12 +29,6 @@ from volary.common.reasons import Reason
 CONTENT = secrets.token_bytes(3 * limits.MIB + 17)
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3.S3]:
-    with s3.serve(tmp_path_factory.mktemp("seaweedfs")) as running:
-        yield running
-
-
 @pytest.fixture(autouse=True)
 def environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("volary.common.logs.configure", lambda *_: None)
@@ -50,7 +44,7 @@ def environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 def real(server: s3.S3) -> Iterator[S3]:
     found = storages.connect(layout.parse(f"s3://{server.bucket()}/team/digits"))
     yield found
-    found.client.close()
+    found.close()
 
 
 @pytest.fixture(params=["fake", "real"])
@@ -90,12 +84,29 @@ def test_what_is_written_is_read(storage: Storage, tmp_path: Path) -> None:
         assert b"".join(chunks) == CONTENT
 
 
-@pytest.mark.parametrize("start", [1, 1000, len(CONTENT) - 1])
-def test_a_stream_begins_where_it_is_asked_to(storage: Storage, tmp_path: Path, start: int) -> None:
+@pytest.mark.parametrize(("start", "stop"), [(1, None), (1000, None), (len(CONTENT) - 1, None), (0, 1), (7, 2_000_000), (5, 10**9)])
+def test_a_stream_is_what_it_is_asked_to_be(storage: Storage, tmp_path: Path, start: int, stop: int | None) -> None:
     (tmp_path / "file").write_bytes(CONTENT)
     storage.put_file("blobs/x", tmp_path / "file", lambda _: None)
-    with storage.stream("blobs/x", start) as chunks:
-        assert b"".join(chunks) == CONTENT[start:]
+    with storage.stream("blobs/x", start, stop) as chunks:
+        assert b"".join(chunks) == CONTENT[start:stop]
+
+
+@pytest.mark.parametrize(("start", "size"), [(0, 0), (3, 5), (1, len(CONTENT) - 1)])
+def test_a_part_of_a_file_is_an_object(storage: Storage, tmp_path: Path, start: int, size: int) -> None:
+    (tmp_path / "file").write_bytes(CONTENT)
+    storage.put_file("blobs/x", tmp_path / "file", lambda _: None, start, size)
+    assert storage.read("blobs/x", len(CONTENT)) == CONTENT[start : start + size]
+
+
+def test_what_is_large_goes_in_parts(real: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("volary.adapters.storage.s3._AT_ONCE", 1000)
+    content = secrets.token_bytes(9 * limits.MIB)  # boto3 cuts at 8 MiB
+    (tmp_path / "file").write_bytes(content)
+    moved: list[int] = []
+    real.put_file("blobs/x", tmp_path / "file", moved.append, 1)
+    assert sum(moved) == len(content) - 1
+    assert real.read("blobs/x", len(content)) == content[1:]
 
 
 def test_a_stream_may_be_left(storage: Storage, tmp_path: Path) -> None:
@@ -135,6 +146,18 @@ def test_what_is_not_there_is_told(storage: Storage) -> None:
         b"".join(chunks)
     assert caught.value.reason is Reason.FILE_NOT_FOUND
     assert not storages.exists(storage, "versions/1.json", 1)
+
+
+def test_what_is_not_there_does_not_disturb_what_is(storage: Storage) -> None:
+    """Each answer leaves its connection fit for the next request, or closed."""
+    storage.put_if_absent("blobs/x", b"1234")
+    for _ in range(3):
+        assert not storages.exists(storage, "blobs/none", 4)
+        assert failure(storage).reason is Reason.FILE_NOT_FOUND
+        assert storages.exists(storage, "blobs/x", 4)
+        with storage.stream("blobs/x") as pieces:
+            next(pieces)
+        assert storage.read("blobs/x", 4) == b"1234"
 
 
 def test_an_object_exists_with_its_size_only(storage: Storage) -> None:
@@ -197,7 +220,7 @@ def connected() -> Iterator[list[S3]]:
     made: list[S3] = []
     yield made
     for each in made:
-        each.client.close()
+        each.close()
 
 
 def connect(connected: list[S3], uri: str, endpoint: str | None = None) -> S3:
@@ -277,7 +300,7 @@ def test_nothing_listens(connected: list[S3], endpoint: str) -> None:
 
 
 def test_a_server_that_does_not_answer(connected: list[S3], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storages, "READ_SECONDS", 0.2)
+    monkeypatch.setattr("volary.adapters.storage.s3.READ_SECONDS", 0.2)
     with leaking(), socket.create_server(("127.0.0.1", 0)) as silent:
         found = failure(connect(connected, "s3://models/x", f"http://127.0.0.1:{silent.getsockname()[1]}"))
     assert isinstance(found, Transient)
@@ -313,10 +336,17 @@ def test_from_the_model_to_a_verified_directory(server: s3.S3, tmp_path: Path, c
     assert yaml.safe_load(pushed.out.partition("\n")[2]) == {"spec": {"model": {"uri": uri, "version": "1.0.0", "digest": digest}}}
     assert main(["push", bundle, uri]) == 0
     assert "version 1.0.0 is already pushed" in capsys.readouterr().err
+    assert main(["push", bundle, uri, "-o", "json"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again | {"digest": digest, "uploaded": 0, "already": True} == again
     wanted = ["--uri", uri, "--version", "1.0.0", "--digest", digest, "--model", "double", "--runtime", "onnxruntime"]
     assert main(["preflight", *wanted, "--termination-log", log]) == 0
     assert json.loads(Path(log).read_text())["golden"] == 2
-    assert main(["fetch", uri, "1.0.0", "-d", models_path]) == 0
+    capsys.readouterr()
+    for downloaded in (json.loads(Path(log).read_text())["size"], 0):
+        assert main(["pull", uri, "1.0.0", "-d", models_path, "-o", "json"]) == 0
+        pulled = json.loads(capsys.readouterr().out)
+        assert pulled | {"digest": digest, "downloaded": downloaded, "reused": 0} == pulled
     assert sorted(each.name for each in Path(models_path, "double", "1.0.0").iterdir()) == ["golden.json", "manifest.json", "model.onnx"]
     assert main(["inspect", f"{uri}/1.0.0", "-o", "json"]) == 0
     assert digest in capsys.readouterr().out

@@ -311,8 +311,8 @@ class Flaky(InMemory):
 
     @override
     @contextmanager
-    def stream(self, key: str, start: int = 0) -> Iterator[Iterator[bytes]]:
-        with super().stream(key, start) as chunks:
+    def stream(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[Iterator[bytes]]:
+        with super().stream(key, start, stop) as chunks:
             yield self._breaking(chunks)
 
     def _breaking(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -370,7 +370,7 @@ class Stalled(InMemory):
 
     @override
     @contextmanager
-    def stream(self, key: str, start: int = 0) -> Iterator[Iterator[bytes]]:
+    def stream(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[Iterator[bytes]]:
         def chunks() -> Iterator[bytes]:
             yield self.objects[key][:1]
             self.release.wait(30)

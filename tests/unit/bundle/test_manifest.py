@@ -238,3 +238,52 @@ def test_a_field_of_anything_never_crashes_it(field: str, value: Any) -> None:
 @given(st.integers(0, len(GOOD) - 1), st.binary(min_size=0, max_size=3))
 def test_a_changed_byte_never_crashes_it(index: int, replacement: bytes) -> None:
     never_crashes(GOOD[:index] + replacement + GOOD[index + 1 :])
+
+
+# ---- chunks -----------------------------------------------------------------------------------
+
+ONE, TWO = {"sha256": "1" * 64, "size": 2000}, {"sha256": "2" * 64, "size": 56}
+
+
+def test_a_file_may_be_a_list_of_chunks() -> None:
+    found = manifests.parse(building.encoded(with_file(chunks=[ONE, TWO, ONE], size=4056))).files[0]
+    assert [(blob.sha256[0], blob.start, blob.size) for blob in found.blobs] == [("1", 0, 2000), ("2", 2000, 56), ("1", 2056, 2000)]
+
+
+def test_a_file_without_chunks_is_one_blob() -> None:
+    file = manifests.parse(GOOD).files[0]
+    assert [(blob.sha256, blob.start, blob.size) for blob in file.blobs] == [(file.sha256, 0, file.size)]
+
+
+def test_chunks_are_written_only_where_there_are_some() -> None:
+    """A bundle of before there were chunks keeps its digest."""
+    assert b"chunks" not in GOOD
+    chunked = building.encoded(with_file(chunks=[ONE, TWO]))
+    assert manifests.parse(manifests.dump(manifests.parse(chunked))) == manifests.parse(chunked)
+
+
+WRONG_CHUNKS: dict[str, Any] = {
+    "too few bytes": [ONE],
+    "too many bytes": [ONE, TWO, TWO],
+    "an empty one": [ONE, TWO, {"sha256": "3" * 64, "size": 0}],
+    "a negative one": [ONE, TWO, {"sha256": "3" * 64, "size": 5}, {"sha256": "4" * 64, "size": -5}],
+    "a huge one": [{"sha256": "3" * 64, "size": limits.CHUNK_BYTES + 1}],
+    "one without a digest": [ONE, {"size": 56}],
+    "one with a wrong digest": [ONE, TWO | {"sha256": "x" * 64}],
+    "one that knows more": [ONE, TWO | {"offset": 0}],
+    "two sizes of one content": [{"sha256": "1" * 64, "size": 56}, ONE],
+    "a float": [ONE, TWO | {"size": 56.0}],
+    "no list": ONE,
+}
+
+
+@pytest.mark.parametrize("chunks", WRONG_CHUNKS.values(), ids=WRONG_CHUNKS)
+def test_chunks_that_cannot_be_the_file(chunks: Any) -> None:
+    assert refusal(building.encoded(with_file(chunks=chunks))).reason is Reason.MANIFEST_INVALID
+
+
+def test_too_many_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "CHUNKS", 3)
+    found = refusal(building.encoded(with_file(chunks=[TWO] * 4, size=224)))
+    assert found.reason is Reason.LIMIT_EXCEEDED
+    assert "the files have 4 chunks together; the limit is 3" in found.message

@@ -139,3 +139,15 @@ def regressor(path: Path) -> Path:
         helper.make_node("Cast", ["f"], ["y"], to=TensorProto.DOUBLE),
     ]
     return write(path, nodes, [value("x", ["batch", 3], TensorProto.DOUBLE)], [value("y", ["batch", 1], TensorProto.DOUBLE)])
+
+
+HEAD_BYTES = 300 * 1024
+
+
+def with_head(path: Path, seed: int) -> Path:
+    """A backbone of twelve layers that never changes, and a head that does: y = ((x B1) ... B12) H."""
+    layers = [np.random.default_rng(number).standard_normal((300, 256), np.float32)[:256] for number in range(12)]
+    head = np.random.default_rng(1000 + seed).standard_normal((256, 300), np.float32)
+    constants = [numpy_helper.from_array(each, f"w{at}") for at, each in enumerate([*layers, head])]
+    nodes = [helper.make_node("MatMul", [f"h{at}", f"w{at}"], [f"h{at + 1}"]) for at in range(13)]
+    return write(path, nodes, [value("h0", ["batch", 256])], [value("h13", ["batch", 300])], constants)

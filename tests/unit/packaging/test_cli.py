@@ -117,8 +117,9 @@ def test_user_errors_are_1(words: list[str], capsys: pytest.CaptureFixture[str])
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_fetch_says_3_for_what_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["fetch", "nonsense", "1.0.0"]) == 3
+@pytest.mark.parametrize("verb", ["pull", "fetch"])
+def test_pull_says_3_for_what_is_refused(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([verb, "nonsense", "1.0.0"]) == 3
     assert "write it like s3://BUCKET/PREFIX" in capsys.readouterr().err
 
 
@@ -213,7 +214,7 @@ HEAVY = (
     "rich",
     "uvicorn",
 )
-ALLOWED = {"agent": (), "preflight": (), "fetch": (), "inspect": ("rich",), "push": ("rich",), "pack": (), "optimise": ()}
+ALLOWED = {"agent": (), "preflight": (), "fetch": (), "pull": (), "inspect": ("rich",), "push": (), "pack": (), "optimise": ()}
 ALLOWED |= {"sign": (), "alias": ()} | dict.fromkeys(("verify", "export", "import", "gc", "diff", "history"), ("rich",))
 
 

@@ -1,4 +1,4 @@
-"""A few threads for work that waits on the network. They end with the process, whatever they wait for."""
+"""A few threads for work that waits on the network or the disk. They end with the process, whatever they wait for."""
 
 import threading
 from collections import deque

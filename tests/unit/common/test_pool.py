@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from volary.agent import pool
+from volary.common import pool
 
 
 def test_every_item_is_done_once() -> None:

@@ -1,0 +1,137 @@
+"""A relay in front of a server: notes what clients send, and speaks TLS if it is given a certificate."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import socket
+import ssl
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_BYTES = 65536
+
+
+class Relay:
+    """Takes connections on a free port of the loopback and passes them on."""
+
+    def __init__(self, target: tuple[str, int], context: ssl.SSLContext | None) -> None:
+        self.sent = b""  # by all clients
+        self.break_after: int | None = None  # bytes of an answer; then its connection ends, once
+        self._target = target
+        self._context = context
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._open: list[socket.socket] = []
+        self._threads[0].start()
+
+    @property
+    def port(self) -> int:
+        port: int = self._listening.getsockname()[1]
+        return port
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        for each in list(self._open):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+        for each in self._open:
+            each.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listening.accept()
+            except OSError:
+                return
+            self._open.append(client)
+            try:
+                if self._context is not None:
+                    client = self._context.wrap_socket(client, server_side=True)
+                    self._open[-1] = client
+            except OSError:
+                continue  # a client that does not trust us
+            server = socket.create_connection(self._target)
+            self._open.append(server)
+            for pair in ((client, server), (server, client)):
+                self._threads.append(threading.Thread(target=self._pump, args=(*pair, pair[0] is client), daemon=True))
+                self._threads[-1].start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket, noted: bool) -> None:
+        passed = 0
+        with suppress(OSError):
+            while data := source.recv(_BYTES):
+                if noted:
+                    self.sent += data
+                sink.sendall(data)
+                if not noted and self.break_after is not None and (passed := passed + len(data)) > self.break_after:
+                    self.break_after = None
+                    sink.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)
+
+
+@contextmanager
+def relay(target: tuple[str, int], context: ssl.SSLContext | None = None) -> Iterator[Relay]:
+    """Run until the block ends."""
+    running = Relay(target, context)
+    try:
+        yield running
+    finally:
+        running.close()
+
+
+def authority(directory: Path) -> tuple[Path, ssl.SSLContext]:
+    """A new certificate authority's file, and what a server of 127.0.0.1 needs to be trusted by who trusts it."""
+    now = dt.datetime.now(dt.UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "volary test authority")])
+    root, leaf = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+
+    def build(subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, is_root: bool) -> x509.CertificateBuilder:
+        usage = x509.KeyUsage(
+            digital_signature=not is_root,
+            key_cert_sign=is_root,
+            crl_sign=is_root,
+            content_commitment=False,
+            key_encipherment=False,
+            data_encipherment=False,
+            key_agreement=False,
+            encipher_only=False,
+            decipher_only=False,
+        )
+        return (
+            x509.CertificateBuilder(name, subject, key.public_key(), x509.random_serial_number())
+            .not_valid_before(now - dt.timedelta(hours=1))
+            .not_valid_after(now + dt.timedelta(hours=1))
+            .add_extension(x509.BasicConstraints(ca=is_root, path_length=None), critical=True)
+            .add_extension(usage, critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(root.public_key()), critical=False)
+        )
+
+    hosts = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    top = build(name, root, is_root=True).sign(root, hashes.SHA256())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    bottom = build(subject, leaf, is_root=False).add_extension(hosts, critical=False).sign(root, hashes.SHA256())
+    pem = serialization.Encoding.PEM
+    (directory / "ca.pem").write_bytes(top.public_bytes(pem))
+    (directory / "server.pem").write_bytes(
+        leaf.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()) + bottom.public_bytes(pem)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(directory / "server.pem")
+    return directory / "ca.pem", context
