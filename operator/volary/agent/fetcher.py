@@ -23,7 +23,7 @@ from volary.common import digests, pool
 from volary.common.errors import Refused, Transient
 from volary.common.reasons import Reason
 
-WORKERS = 8  # a stream seldom fills a line, and a small file is mostly waiting
+WORKERS = 6  # a stream seldom fills a line, and a small file is mostly waiting; more only wait for each other in Python
 _WRONG = frozenset({Reason.SIZE_MISMATCH, Reason.DIGEST_MISMATCH})  # bytes that will not get better; all others are kept
 _STALL_FACTOR = 1.5  # longer than the back-off of a storage that is away, which has its own error
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -396,3 +397,26 @@ def test_from_a_signature_to_a_clean_bucket(server: s3.S3, tmp_path: Path, capsy
     place.client.close()
     assert "(FileNotFound)" in volary("verify", f"{uri}/2.0.0", code=1)
     volary("verify", f"{uri}/1.0.0")
+
+
+def test_a_new_head_moves_the_head_both_ways(server: s3.S3, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Bytes counted on a real storage: 3 MiB of backbone stay where they are, 300 KiB of head move."""
+    uri = f"s3://{server.bucket()}/heads"
+
+    def said(*words: str) -> dict[str, Any]:
+        assert main([*words, "-o", "json"]) == 0
+        found: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return found
+
+    for version in ("1", "2"):
+        model = str(models.with_head(tmp_path / "head.onnx", seed=int(version)))
+        assert main(["pack", model, "--name", "head", "--version", version, "-o", str(tmp_path / version)]) == 0
+        capsys.readouterr()
+        pushed = said("push", str(tmp_path / version), uri)
+        pulled = said("pull", uri, version, "-d", str(tmp_path / "models"))
+        assert pushed["uploaded"] == pulled["downloaded"]
+        assert pulled["downloaded"] + pulled["reused"] == pulled["size"]
+    assert models.HEAD_BYTES <= pushed["uploaded"] <= 1.1 * models.HEAD_BYTES
+    assert (tmp_path / "models/head/2/model.onnx").read_bytes() == (tmp_path / "head.onnx").read_bytes()
+    nowhere = ("--digest", pulled["digest"], "--endpoint", "http://127.0.0.1:1")
+    assert said("pull", uri, "2", "-d", str(tmp_path / "models"), *nowhere)["downloaded"] == 0

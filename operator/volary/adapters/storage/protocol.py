@@ -11,7 +11,7 @@ from volary.bundle import limits
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
 
-PIECE = 256 * limits.KIB  # of a stream: Python's share is small, and it is still in the processor's cache when it is hashed
+PIECE = 512 * limits.KIB  # of a stream: Python's share is small, and it is still in the processor's cache when it is hashed
 
 DELETE_MOST = 1000  # keys in one request: the S3 API takes no more
 
