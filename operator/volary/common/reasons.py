@@ -64,6 +64,9 @@ class Reason(StrEnum):
     DIGEST_MISMATCH = "DigestMismatch"
     FORMAT_UNSUPPORTED = "FormatUnsupported"
     GOLDEN_INVALID = "GoldenInvalid"
+    PACKAGE_MISSING = "PackageMissing"
+    CONVERSION_FAILED = "ConversionFailed"
+    DEVIATION_TOO_LARGE = "DeviationTooLarge"
     DISK_FULL = "DiskFull"
     # Pods
     IMAGE_PULL_FAILED = "ImagePullFailed"
@@ -153,6 +156,17 @@ REASONS: Mapping[Reason, Meaning] = MappingProxyType(
             Kind.USER, "The runtime cannot serve this format.", "Choose another spec.runtime.name or convert the model."
         ),
         Reason.GOLDEN_INVALID: Meaning(Kind.USER, "The golden samples cannot be used.", "Pack the bundle again."),
+        Reason.PACKAGE_MISSING: Meaning(
+            Kind.USER, "A conversion needs a Python package that is not installed.", "The message has the command that installs it."
+        ),
+        Reason.CONVERSION_FAILED: Meaning(
+            Kind.USER, "A model cannot be converted.", "The message is the converter's; export the model with its own framework's tools."
+        ),
+        Reason.DEVIATION_TOO_LARGE: Meaning(
+            Kind.USER,
+            "A converted model answers differently than its source.",
+            "Compare the two on your own data; raise --max-deviation only if the difference does not matter.",
+        ),
         Reason.DISK_FULL: Meaning(Kind.VERDICT, "The pod's disk is too small for the bundle.", "Raise spec.runtime.resources."),
         Reason.IMAGE_PULL_FAILED: Meaning(
             Kind.WAITING, "An image cannot be pulled; given up at the progress deadline.", "Correct spec.runtime.image."

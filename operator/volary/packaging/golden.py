@@ -16,21 +16,28 @@ from volary.common.reasons import Reason
 from volary.packaging.samples import Array, Inputs
 
 
-def record(path: Path, inputs: Sequence[Inputs], schema: tuple[tuple[Tensor, ...], tuple[Tensor, ...]], tolerance: Golden) -> list[Sample]:
-    """Run an ONNX model on each input, twice. Raises Refused (GoldenInvalid, LoadFailed).
-
-    `schema` is the model's inputs and outputs. Two runs that differ by more than the tolerance
-    mean that the model is not a function of its inputs; its samples would prove nothing.
-    """
+def load(path: Path) -> Any:
+    """An ONNX model in ONNX Runtime. Raises Refused (LoadFailed)."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime  # type: ignore[import-untyped] # takes 0.3 s, and only to record
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001 -- ONNX Runtime's errors have no common base
         raise Refused(Reason.LOAD_FAILED, f"ONNX Runtime cannot load {path}: {_first_line(error)}") from None
+
+
+def record(
+    session: Any, inputs: Sequence[Inputs], schema: tuple[tuple[Tensor, ...], tuple[Tensor, ...]], tolerance: Golden
+) -> list[Sample]:
+    """Run a loaded model on each input, twice. Raises Refused (GoldenInvalid).
+
+    `session` is ONNX Runtime's, or what `convert.graphs.load` gives for other formats. `schema` is the
+    model's inputs and outputs. Two runs that differ by more than the tolerance
+    mean that the model is not a function of its inputs; its samples would prove nothing.
+    """
     first = [_sample(session, number, each, schema) for number, each in enumerate(inputs)]
     # After all the others, so that a model that counts its calls is found out too.
     for number, (each, sample) in enumerate(zip(inputs, first, strict=True)):
@@ -46,7 +53,7 @@ def _sample(session: Any, number: int, inputs: Inputs, schema: tuple[tuple[Tenso
     try:
         answers = session.run([tensor.name for tensor in wanted], inputs)
     except Exception as error:  # noqa: BLE001 -- as above
-        _invalid(f"sample {number}: ONNX Runtime fails: {_first_line(error)}")
+        _invalid(f"sample {number}: the model fails: {_first_line(error)}")
     return Sample(
         inputs=tuple(_values(f"sample {number}", tensor, inputs[tensor.name]) for tensor in given),
         outputs=tuple(_values(f"sample {number}", tensor, answer) for tensor, answer in zip(wanted, answers, strict=True)),

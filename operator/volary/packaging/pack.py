@@ -19,19 +19,19 @@ from volary.common.errors import Refused
 from volary.common.reasons import Reason
 from volary.packaging import bundle
 from volary.packaging.bundle import Bundle
+from volary.packaging.convert import Servable, Source, find, prepare
 
 if TYPE_CHECKING:
-    from volary.packaging.onnx import Inspected
     from volary.packaging.samples import Given
 
-MODEL = "model.onnx"
+MODEL_NAMES = {Format.ONNX: "model.onnx", Format.TENSORFLOW_SAVEDMODEL: "saved_model.pb", Format.TFLITE: "model.tflite"}
 GOLDEN = "golden.json"
 ABSOLUTE = 1e-4
 RELATIVE = 1e-3
 
 
 def pack(
-    model: Path,
+    model: Path | Source,
     *,
     name: str,
     version: str,
@@ -42,55 +42,59 @@ def pack(
 ) -> Bundle:
     """Make the directory `output`, which must not exist or be empty. Raises Refused.
 
-    `samples` holds inputs only: the answers are recorded here, with ONNX Runtime. How the array is
+    A model of a framework is converted first, see `volary.packaging.convert`; the manifest's `build` tells how.
+    `samples` holds inputs only: the answers are recorded here, with the runtime that serves the format. How the array is
     read is told in `volary.packaging.samples`. Without samples a pod is ready as soon as the model loads.
     """
     _check_words(name, version)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise Refused(Reason.NAME_CONFLICT, f"{output} exists and is not an empty directory; choose another --output or remove it")
-    from volary.packaging import onnx
-
-    inspected = onnx.inspect(model)
+    source = find(model) if isinstance(model, Path) else model
     output.parent.mkdir(parents=True, exist_ok=True)
     work = output.parent / f".{output.name}.{secrets.token_hex(4)}"
+    converting = work.with_name(f"{work.name}.convert")
     work.mkdir()
+    converting.mkdir()
     try:
+        servable = prepare(source, converting, samples)
         tolerance = None if samples is None else Golden(path=GOLDEN, absolute=absolute, relative=relative)
-        found = _assemble(work, model, inspected, tolerance, samples, name=name, version=version)
+        found = _assemble(work, servable, tolerance, samples, name=name, version=version)
         if output.exists():
             output.rmdir()
         work.rename(output)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(converting, ignore_errors=True)
     return Bundle(output, found.manifest, found.data)
 
 
-def _assemble(
-    work: Path, model: Path, inspected: "Inspected", tolerance: Golden | None, given: "Given | None", *, name: str, version: str
-) -> Bundle:
-    # The model is named alike in every bundle, unless its weights have that very name.
-    model_name = MODEL if MODEL not in inspected.data else model.name
-    shutil.copyfile(model, work / model_name)
+def _assemble(work: Path, servable: Servable, tolerance: Golden | None, given: "Given | None", *, name: str, version: str) -> Bundle:
+    # The model is named alike in every bundle of a format, unless its weights have that very name.
+    usual = MODEL_NAMES[servable.format]
+    model_name = usual if usual not in servable.data else servable.graph.name
+    shutil.copyfile(servable.graph, work / model_name)
     roles = {model_name: Role.MODEL}
-    for data in inspected.data:
+    for data in servable.data:
         (work / data).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(model.parent / data, work / data)
+        shutil.copyfile(servable.graph.parent / data, work / data)
         roles[data] = Role.DATA
     if tolerance is not None and given is not None:
         from volary.packaging import golden, samples
+        from volary.packaging.convert import graphs
 
-        recorded = golden.record(work / model_name, samples.read(given, inspected.inputs), (inspected.inputs, inspected.outputs), tolerance)
+        session = graphs.load(work / model_name, servable.format)
+        recorded = golden.record(session, samples.read(given, servable.inputs), (servable.inputs, servable.outputs), tolerance)
         (work / GOLDEN).write_bytes(golden_file.dump(recorded))
         roles[GOLDEN] = Role.GOLDEN
     content = Manifest(
         name=name,
         version=version,
-        format=Format.ONNX,
+        format=servable.format,
         files=tuple(_file(work, path, roles[path]) for path in sorted(roles)),
-        inputs=inspected.inputs,
-        outputs=inspected.outputs,
+        inputs=servable.inputs,
+        outputs=servable.outputs,
         golden=tolerance,
-        build=_build(inspected, recorded=tolerance is not None),
+        build=_build(servable, recorded=tolerance is not None),
     )
     data_ = manifest.dump(content)
     (work / paths.MANIFEST).write_bytes(data_)
@@ -105,10 +109,10 @@ def _file(directory: Path, path: str, role: Role) -> File:
     return File(path=path, role=role, sha256=bundle.sha256(directory / path), size=(directory / path).stat().st_size)
 
 
-def _build(inspected: "Inspected", *, recorded: bool) -> dict[str, str]:
+def _build(servable: Servable, *, recorded: bool) -> dict[str, str]:
     """How it was made; no time and no place, so that packing twice gives the same digest."""
-    facts = {"volary": __version__, "onnx.opset": str(inspected.opset), "onnx.producer": inspected.producer}
-    if recorded:
+    facts = {"volary": __version__, **servable.facts}
+    if recorded and servable.format is Format.ONNX:
         facts["golden.onnxruntime"] = version_of("onnxruntime")
     return {key: value[:200] for key, value in facts.items() if value}
 
