@@ -6,6 +6,7 @@ from pathlib import Path
 
 from volary import packaging
 from volary.bundle import limits
+from volary.cli import source
 from volary.packaging.pack import ABSOLUTE, RELATIVE
 
 NAME = "pack"
@@ -14,7 +15,7 @@ HELP = "make a verified bundle of a model"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
-    parser.add_argument("model", type=Path, help="an ONNX file")
+    source.configure(parser)
     parser.add_argument("--name", required=True, help="of the model, such as digits")
     parser.add_argument("--version", required=True, help="of the model, such as 1.0.0; never used twice")
     parser.add_argument(
@@ -27,15 +28,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0."""
-    bundle = packaging.pack(
-        args.model,
-        name=args.name,
-        version=args.version,
-        samples=args.golden,
-        absolute=args.absolute,
-        relative=args.relative,
-        output=args.output,
-    )
+    with source.opened(args) as model:
+        bundle = packaging.pack(
+            model,
+            name=args.name,
+            version=args.version,
+            samples=args.golden,
+            absolute=args.absolute,
+            relative=args.relative,
+            output=args.output,
+        )
+    source.tell(bundle.manifest.build)
     manifest = bundle.manifest
     sys.stdout.write(f"{bundle.path}: {manifest.name} {manifest.version}, {len(manifest.files)} files, {limits.show(manifest.size)}\n")
     sys.stdout.write(f"{bundle.digest}\n")

@@ -19,12 +19,11 @@ from volary.common.errors import Refused
 from volary.common.reasons import Reason
 from volary.packaging import bundle
 from volary.packaging.bundle import Bundle
-from volary.packaging.convert import Servable, Source, find, prepare
+from volary.packaging.convert import Servable, Source, find, lay_out, prepare
 
 if TYPE_CHECKING:
     from volary.packaging.samples import Given
 
-MODEL_NAMES = {Format.ONNX: "model.onnx", Format.TENSORFLOW_SAVEDMODEL: "saved_model.pb", Format.TFLITE: "model.tflite"}
 GOLDEN = "golden.json"
 ABSOLUTE = 1e-4
 RELATIVE = 1e-3
@@ -69,20 +68,12 @@ def pack(
 
 
 def _assemble(work: Path, servable: Servable, tolerance: Golden | None, given: "Given | None", *, name: str, version: str) -> Bundle:
-    # The model is named alike in every bundle of a format, unless its weights have that very name.
-    usual = MODEL_NAMES[servable.format]
-    model_name = usual if usual not in servable.data else servable.graph.name
-    shutil.copyfile(servable.graph, work / model_name)
-    roles = {model_name: Role.MODEL}
-    for data in servable.data:
-        (work / data).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(servable.graph.parent / data, work / data)
-        roles[data] = Role.DATA
+    graph, roles = lay_out(servable, work)
     if tolerance is not None and given is not None:
         from volary.packaging import golden, samples
         from volary.packaging.convert import graphs
 
-        session = graphs.load(work / model_name, servable.format)
+        session = graphs.load(graph, servable.format)
         recorded = golden.record(session, samples.read(given, servable.inputs), (servable.inputs, servable.outputs), tolerance)
         (work / GOLDEN).write_bytes(golden_file.dump(recorded))
         roles[GOLDEN] = Role.GOLDEN

@@ -13,10 +13,25 @@ from typing import Any
 
 from volary.packaging.convert import factory
 from volary.packaging.convert.detect import detect, find
+from volary.packaging.convert.layout import lay_out
 from volary.packaging.convert.prepare import Servable, convert, prepare
 from volary.packaging.convert.source import MAX_DEVIATION, Converted, Kind, Source, Target
 
-__all__ = ["MAX_DEVIATION", "Converted", "Kind", "Servable", "Source", "Target", "convert", "detect", "find", "live", "prepare", "sklearn"]
+__all__ = [
+    "MAX_DEVIATION",
+    "Converted",
+    "Kind",
+    "Servable",
+    "Source",
+    "Target",
+    "convert",
+    "detect",
+    "find",
+    "lay_out",
+    "live",
+    "prepare",
+    "sklearn",
+]
 
 
 def sklearn(estimator: Any, sample: Any = None) -> Source:

@@ -5,6 +5,7 @@ restricted reader only, and compiled libraries are refused, unless the person vo
 """
 
 import inspect
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ _FORCED = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"  # overrides what the caller of torch.
 def convert(source: Source, to: Target, workdir: Path) -> Converted:
     """Raises Refused (PackageMissing, LoadFailed, FormatUnsupported, ConversionFailed, SpecInvalid)."""
     torch = need("torch", "torch", f"{source.name}: a PyTorch model")
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells of operators of packages that are not installed
     program, arguments = _program(torch, source)
     module = program.module()
     match to:
