@@ -13,10 +13,9 @@ import sys
 import tomllib
 import venv
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).parents[2]
-EXTRAS = ("torch", "tensorflow", "litert")
+EXTRAS = {"torch": ("cli", "torch"), "tensorflow": ("cli", "tensorflow"), "litert": ("litert",)}
 TOOLS = ("pytest>=9", "pytest-timeout", "scikit-learn>=1.7,<2")
 
 
@@ -36,7 +35,10 @@ def _test(extra: str) -> int:
 
 def _environment(extra: str) -> Path:
     """The Python of the environment, which is made anew when its requirements change."""
-    wanted = [*_requirements("cli"), *_requirements(extra), *_project()["dependencies"], *TOOLS]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = [*project["dependencies"], *TOOLS]
+    for each in EXTRAS[extra]:
+        wanted += project["optional-dependencies"][each]
     directory = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "volary" / f"convert-{extra}"
     python, stamp = directory / "bin" / "python", directory / ".wanted"
     digest = hashlib.sha256("\n".join(wanted).encode()).hexdigest()
@@ -46,15 +48,6 @@ def _environment(extra: str) -> Path:
         subprocess.run([str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", *wanted], check=True)
         stamp.write_text(digest)
     return python
-
-
-def _requirements(extra: str) -> list[str]:
-    found: list[str] = _project()["optional-dependencies"][extra]
-    return found
-
-
-def _project() -> Any:
-    return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 
 if __name__ == "__main__":

@@ -126,6 +126,9 @@ def _beside(graph: Path) -> Iterator[str]:
             continue
         if path.is_symlink():
             raise Refused(Reason.NAME_INVALID, f"{path} is a symbolic link; put the file itself there")
-        paths.check(name)
-        formats.check_file(Format.TENSORFLOW_SAVEDMODEL, Role.DATA, name)
+        try:
+            paths.check(name)
+            formats.check_file(Format.TENSORFLOW_SAVEDMODEL, Role.DATA, name)
+        except Refused as error:
+            raise Refused(error.reason, f"{graph.parent}: {error.message}; take it out of the SavedModel if it is no part of it") from None
         yield name

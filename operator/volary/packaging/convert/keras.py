@@ -26,7 +26,6 @@ def convert(source: Source, to: Target, workdir: Path) -> Converted:
         format=FORMATS[to],
         framework=named("keras"),
         tool=tool or named("tensorflow-cpu", "tensorflow"),
-        notes=("dropout, batch norms and the like are exported as they act when serving",),
         predict=_predict(model),
     )
 

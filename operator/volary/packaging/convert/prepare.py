@@ -98,14 +98,21 @@ def _origin(source: Source, converted: Converted, inspected: "Inspected") -> Map
     """Where the graph comes from, and how it was proved; nothing for one that came as it is."""
     if not converted.framework:
         return {}
-    compared = None if converted.predict is None else _compared(source, converted, inspected, converted.predict)
-    return {
+    facts = {
         "convert.source": source.kind.value,
         "convert.framework": converted.framework,
         "convert.tool": converted.tool,
         "convert.notes": "; ".join(converted.notes),
-        "convert.parity": "not compared; give samples" if compared is None else str(compared),
+        "convert.parity": _parity(source, converted, inspected),
     }
+    return {key: value for key, value in facts.items() if value}
+
+
+def _parity(source: Source, converted: Converted, inspected: "Inspected") -> str:
+    if converted.predict is None:
+        return "not compared: this kind of model has other outputs after conversion"
+    compared = _compared(source, converted, inspected, converted.predict)
+    return "not compared: no samples were given, and text cannot be made up" if compared is None else str(compared)
 
 
 def _compared(source: Source, converted: Converted, inspected: "Inspected", predict: Predict) -> "Parity | None":
