@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
@@ -145,7 +146,8 @@ class S3:
         found: list[Listed] = []
         prefix = self.location.key("")
         with self._translated("a listing"):
-            for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.location.bucket, Prefix=prefix):
+            pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.location.bucket, Prefix=prefix)
+            for page in islice(pages, limit):  # empty pages could go on for ever
                 found += [Listed(each["Key"].removeprefix(prefix), each["Size"]) for each in page.get("Contents", [])]
                 if len(found) >= limit:
                     break

@@ -28,7 +28,7 @@ def choose(listed: Iterable[Listed], name: str = "") -> list[Listed]:
 
     Raises Refused (FileNotFound, NameInvalid, NameConflict, LimitExceeded): the names are a stranger's.
     """
-    found = [each for each in listed if not each.key.endswith("/")]  # consoles leave empty objects for folders
+    found = [each for each in listed if each.key and not each.key.endswith("/")]  # consoles leave empty objects for folders
     if len(found) > limits.FILES:
         raise Refused(Reason.LIMIT_EXCEEDED, f"the folder holds more than {limits.FILES} files; name the folder of one model")
     prefix = _prefix(found, name)
