@@ -6,14 +6,13 @@ numpy, onnx and onnxruntime are imported when they are needed: `push` and `inspe
 import re
 import secrets
 import shutil
-from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from volary import __version__
 from volary.bundle import golden as golden_file
 from volary.bundle import layout, manifest, paths
-from volary.bundle.formats import Format, Role
+from volary.bundle.formats import Role
 from volary.bundle.manifest import File, Golden, Manifest
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
@@ -103,8 +102,10 @@ def _file(directory: Path, path: str, role: Role) -> File:
 def _build(servable: Servable, *, recorded: bool) -> dict[str, str]:
     """How it was made; no time and no place, so that packing twice gives the same digest."""
     facts = {"volary": __version__, **servable.facts}
-    if recorded and servable.format is Format.ONNX:
-        facts["golden.onnxruntime"] = version_of("onnxruntime")
+    if recorded:
+        from volary.packaging.convert import graphs
+
+        facts |= graphs.engine(servable.format)
     return {key: value[:200] for key, value in facts.items() if value}
 
 
