@@ -81,6 +81,19 @@ def test_an_exported_program_brings_its_own_inputs_and_a_free_batch(tmp_path: Pa
     assert bundle.manifest.build["convert.parity"].endswith("4 given samples")
 
 
+def test_large_weights_lie_beside_the_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from volary.packaging.convert import pytorch
+
+    monkeypatch.setattr(pytorch, "_ONE_FILE", 1)
+    bundle = pack(exported(tmp_path / "small.pt2"), tmp_path / "bundle", SMALL)
+    assert {file.path for file in bundle.manifest.files} == {"golden.json", "model.onnx", "model.onnx.data"}
+
+
+def test_packing_twice_gives_the_same_digest(tmp_path: Path) -> None:
+    program = exported(tmp_path / "small.pt2")
+    assert pack(program, tmp_path / "a", SMALL).digest == pack(program, tmp_path / "b", SMALL).digest
+
+
 def test_a_live_network_and_one_a_function_makes(tmp_path: Path) -> None:
     first = pack(convert.live(small(), SMALL), tmp_path / "live")
     assert first.manifest.build["convert.source"] == "torch-module"
