@@ -44,8 +44,9 @@ def _environment(extra: str) -> Path:
     digest = hashlib.sha256("\n".join(wanted).encode()).hexdigest()
     if not (stamp.is_file() and stamp.read_text() == digest):
         sys.stderr.write(f"== Python packages for {extra}: minutes the first time\n")
-        venv.create(directory, with_pip=True, clear=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", *wanted], check=True)
+        venv.create(directory, with_pip=False, clear=True)
+        # pip goes back and forth between versions for ten minutes; uv finds the same ones in seconds.
+        subprocess.run([sys.executable, "-m", "uv", "pip", "install", "-q", "--python", str(python), *wanted], check=True)
         stamp.write_text(digest)
     return python
 

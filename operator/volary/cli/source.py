@@ -4,7 +4,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,11 +43,11 @@ def opened(args: argparse.Namespace) -> Iterator[Source]:
     """The source; one from a bucket is here for as long as the block runs. Raises Refused or Transient."""
     if (args.model is None) == (args.factory is None):
         raise Refused(Reason.SPEC_INVALID, "give either a file, directory or s3:// URI, or --from MODULE:FUNCTION")
-    with tempfile.TemporaryDirectory(prefix="volary-") as directory:
+    with ExitStack() as stack:
         if args.factory is not None:
             found = factory.source(args.factory)
         elif args.model.startswith("s3://"):
-            found = convert.find(_downloaded(args, Path(directory)))
+            found = convert.find(_downloaded(args, stack))
         else:
             found = convert.find(Path(args.model))
         yield replace(found, network=args.network, trusted=args.trust_pickle, to=args.to, max_deviation=args.max_deviation)
@@ -60,7 +60,10 @@ def tell(facts: Mapping[str, str]) -> None:
             sys.stderr.write(f"{key.removeprefix('convert.')}: {value}\n")
 
 
-def _downloaded(args: argparse.Namespace, directory: Path) -> Path:
+def _downloaded(args: argparse.Namespace, stack: ExitStack) -> Path:
+    """Beside the output, as the system's temporary directory may be memory."""
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f".{args.output.name}.", dir=args.output.parent)))
     folder, name = remote.split(layout.parse(args.model))
     place = storage.connect(args, str(folder))
     moved = 0
