@@ -9,10 +9,11 @@ Messages name the place and the host, never credentials, signed URLs or what the
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
@@ -32,6 +33,14 @@ _CONNECTIONS = 16
 _DEFAULT_REGION = "us-east-1"
 
 Progress = Callable[[int], None]  # called with the bytes moved since the last call
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One object of a listing. The key is whatever somebody wrote, relative to the place."""
+
+    key: str
+    size: int  # bytes
 
 
 class Storage(Protocol):
@@ -55,6 +64,9 @@ class Storage(Protocol):
 
     def put_file(self, key: str, path: Path, progress: Progress) -> None:
         """Write an object from a file, over whatever was there."""
+
+    def list(self, limit: int) -> Sequence[Listed]:
+        """What is below the place, sorted by key: the first `limit` objects."""
 
 
 def exists(storage: Storage, key: str, size: int) -> bool:
@@ -128,6 +140,18 @@ class S3:
         """See Storage."""
         with self._translated(key):
             self.client.upload_file(str(path), self.location.bucket, self.location.key(key), Callback=progress)
+
+    def list(self, limit: int) -> Sequence[Listed]:
+        """See Storage."""
+        found: list[Listed] = []
+        prefix = self.location.key("")
+        with self._translated("a listing"):
+            pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.location.bucket, Prefix=prefix)
+            for page in islice(pages, limit):  # empty pages could go on for ever
+                found += [Listed(each["Key"].removeprefix(prefix), each["Size"]) for each in page.get("Contents", [])]
+                if len(found) >= limit:
+                    break
+        return sorted(found[:limit], key=lambda each: each.key)
 
     @contextmanager
     def _translated(self, key: str) -> Iterator[None]:
@@ -283,6 +307,10 @@ class InMemory:
         """See Storage."""
         self.objects[key] = path.read_bytes()
         progress(len(self.objects[key]))
+
+    def list(self, limit: int) -> Sequence[Listed]:
+        """See Storage."""
+        return [Listed(key, len(self.objects[key])) for key in sorted(self.objects)[:limit]]
 
     def _get(self, key: str) -> bytes:
         try:

@@ -34,6 +34,7 @@ class Verb:
 VERBS: Mapping[str, Verb] = MappingProxyType(
     {
         "pack": Verb("volary.cli.pack", "make a verified bundle of a model"),
+        "convert": Verb("volary.cli.convert", "make a servable graph of a model, without a bundle"),
         "push": Verb("volary.cli.push", "upload a bundle as a version that never changes"),
         "inspect": Verb("volary.cli.inspect", "show what a bundle holds"),
         "fetch": Verb("volary.cli.fetch", "download and verify a version", "agent"),

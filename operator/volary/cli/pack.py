@@ -5,13 +5,14 @@ import json
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from volary import packaging
 from volary.bundle import golden, limits
 from volary.bundle.manifest import Tensor
-from volary.cli import describe
+from volary.cli import describe, source
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
 from volary.packaging import Bundle
@@ -26,7 +27,7 @@ _FILE = "volary.yaml"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
-    parser.add_argument("model", nargs="?", help=f"an ONNX file; without one {_FILE} says what to pack")
+    source.configure(parser)
     parser.add_argument("-f", "--file", type=Path, metavar="FILE", help=f"read what to pack from here; default without MODEL: {_FILE}")
     parser.add_argument("--name", help="of the model, such as digits")
     parser.add_argument("--version", help="of the model, such as 1.0.0; never used twice")
@@ -70,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     """0."""
     from volary.packaging import project
 
-    file = args.file or (Path(_FILE) if args.model is None else None)
+    file = args.file or (Path(_FILE) if args.model is None and args.factory is None else None)
     if file is not None and args.file is None and not file.exists():
         raise Refused(Reason.FILE_NOT_FOUND, f"there is no {_FILE} here that says what to pack; write one, or give MODEL")
     wanted, home = wishes(args), Path()
@@ -79,8 +80,15 @@ def run(args: argparse.Namespace) -> int:
         # Beside whatever names the function: the file, or the person who typed it.
         home = file.parent if args.evaluate is None else home
         wanted = project.override(found, wanted)
+    if args.factory is None:
+        args.model = wanted.model
+    elif wanted.model is None:
+        wanted = wanted.model_copy(update={"model": args.factory})
+    recipe = project.recipe(wanted, home)
     try:
-        bundle = packaging.make(project.recipe(wanted, home))
+        with source.opened(args) as model:
+            bundle = packaging.make(replace(recipe, model=model))
+        source.tell(bundle.manifest.build)
     except Refused as error:
         if args.debug and error.__cause__ is not None:
             traceback.print_exception(error.__cause__)

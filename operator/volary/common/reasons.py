@@ -66,6 +66,9 @@ class Reason(StrEnum):
     GOLDEN_INVALID = "GoldenInvalid"
     EVALUATION_FAILED = "EvaluationFailed"
     METRIC_TOO_LOW = "MetricTooLow"
+    PACKAGE_MISSING = "PackageMissing"
+    CONVERSION_FAILED = "ConversionFailed"
+    DEVIATION_TOO_LARGE = "DeviationTooLarge"
     DISK_FULL = "DiskFull"
     # Pods
     IMAGE_PULL_FAILED = "ImagePullFailed"
@@ -159,6 +162,17 @@ REASONS: Mapping[Reason, Meaning] = MappingProxyType(
             Kind.USER, "The function that scores the model cannot be used.", "The message is its own; `volary pack --debug` shows where."
         ),
         Reason.METRIC_TOO_LOW: Meaning(Kind.USER, "The model scores lower than it must.", "Train a better one, or lower the minimum."),
+        Reason.PACKAGE_MISSING: Meaning(
+            Kind.USER, "A conversion needs a Python package that is not installed.", "The message has the command that installs it."
+        ),
+        Reason.CONVERSION_FAILED: Meaning(
+            Kind.USER, "A model cannot be converted.", "The message is the converter's; export the model with its own framework's tools."
+        ),
+        Reason.DEVIATION_TOO_LARGE: Meaning(
+            Kind.USER,
+            "A converted model answers differently than its source.",
+            "Compare the two on your own data; raise --max-deviation only if the difference does not matter.",
+        ),
         Reason.DISK_FULL: Meaning(Kind.VERDICT, "The pod's disk is too small for the bundle.", "Raise spec.runtime.resources."),
         Reason.IMAGE_PULL_FAILED: Meaning(
             Kind.WAITING, "An image cannot be pulled; given up at the progress deadline.", "Correct spec.runtime.image."

@@ -39,6 +39,7 @@ class More(TypedDict, total=False):
 def pack(model: Path, *, name: str, version: str, output: Path, samples: "Given | Auto | None" = None, **more: Unpack[More]) -> Bundle:
     """Make the directory `output`, which must not exist or be empty. Raises Refused.
 
+    A model of a framework is converted first, see `volary.packaging.convert`; the manifest's `build` tells how.
     `samples` holds inputs only: the answers are recorded here, with ONNX Runtime. How the array is
     read is told in `volary.packaging.samples`; `Auto()` makes some up. Without samples a pod is ready
     as soon as the model loads. All else is told in `volary.packaging.recipe.Recipe`.
@@ -49,17 +50,19 @@ def pack(model: Path, *, name: str, version: str, output: Path, samples: "Given 
 def make(recipe: Recipe) -> Bundle:
     """Carry out a recipe. Raises Refused; then there is no `output`, or it is as empty as before."""
     recipes.check(recipe)
-    from volary.packaging import source
+    from volary.packaging import convert
     from volary.packaging.assemble import assemble
 
     output = recipe.output
+    source = convert.find(recipe.model) if isinstance(recipe.model, Path) else recipe.model
     output.parent.mkdir(parents=True, exist_ok=True)
     work = output.parent / f".{output.name}.{secrets.token_hex(4)}"
     scratch, directory = work / "scratch", work / "bundle"
     try:
         for each in (work, scratch, directory):
             each.mkdir()
-        found = assemble(directory, source.find(recipe, scratch), recipe)
+        given = None if isinstance(recipe.samples, Auto) else recipe.samples
+        found = assemble(directory, convert.prepare(source, scratch, given), recipe)
         if output.exists():
             output.rmdir()
         directory.rename(output)

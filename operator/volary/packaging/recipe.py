@@ -16,6 +16,7 @@ from volary.common.errors import Refused
 from volary.common.reasons import Reason
 
 if TYPE_CHECKING:
+    from volary.packaging.convert import Source
     from volary.packaging.samples import Array, Given, Inputs
 
 Predict = Callable[["Inputs"], "dict[str, Array]"]
@@ -33,7 +34,7 @@ class Auto:
 class Recipe:
     """A model and all that its bundle is to say of it."""
 
-    model: Path
+    model: "Path | Source"  # a file or directory, or what `volary.packaging.convert` makes of other things
     name: str
     version: str
     output: Path  # must not exist, or be empty

@@ -41,7 +41,7 @@ def read(given: Given, schema: tuple[Tensor, ...]) -> list[Inputs]:
     For an input whose first dimension is free, sample i is row i as a batch of one; for one whose
     first dimension is fixed, sample i is array[i] as it is. Raises Refused (GoldenInvalid).
     """
-    arrays = _arrays(_loaded(given, schema) if isinstance(given, Path) else given, schema)
+    arrays = _arrays(load(given, schema) if isinstance(given, Path) else given, schema)
     counts = {name: len(array) for name, array in arrays.items() if array.ndim}
     if len(counts) < len(arrays) or len(set(counts.values())) != 1:
         _invalid(f"every input needs the same number of samples in its first dimension, found {counts}")
@@ -51,7 +51,8 @@ def read(given: Given, schema: tuple[Tensor, ...]) -> list[Inputs]:
     return [{tensor.name: _one(tensor, arrays[tensor.name][index]) for tensor in schema} for index in range(count)]
 
 
-def _loaded(path: Path, schema: tuple[Tensor, ...]) -> Array | Mapping[str, Array]:
+def load(path: Path, schema: tuple[Tensor, ...] = ()) -> Array | Mapping[str, Array]:
+    """A file of samples as it is; the schema tells the types JSON does not. Raises Refused (GoldenInvalid)."""
     try:
         match path.suffix.lower():
             case ".npy":
