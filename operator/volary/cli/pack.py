@@ -5,6 +5,7 @@ import json
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,28 +72,20 @@ def run(args: argparse.Namespace) -> int:
     """0."""
     from volary.packaging import project
 
-    file = args.file or (Path(_FILE) if args.model is None and args.factory is None else None)
-    if file is not None and args.file is None and not file.exists():
-        raise Refused(Reason.FILE_NOT_FOUND, f"there is no {_FILE} here that says what to pack; write one, or give MODEL")
-    wanted, home = wishes(args), Path()
-    if file is not None:
-        found = project.read(file)
-        # Beside whatever names the function: the file, or the person who typed it.
-        home = file.parent if args.evaluate is None else home
-        wanted = project.override(found, wanted)
+
+    wanted, home = asked(args)
+    recipe = project.recipe(wanted if args.factory is None else wanted.model_copy(update={"model": args.factory}), home)
     if args.factory is None:
         args.model = wanted.model
-    elif wanted.model is None:
-        wanted = wanted.model_copy(update={"model": args.factory})
-    recipe = project.recipe(wanted, home)
     try:
-        with source.opened(args) as model:
+        # A function of the user's may print; our stdout is for data.
+        with source.opened(args) as model, redirect_stdout(sys.stderr):
             bundle = packaging.make(replace(recipe, model=model))
-        source.tell(bundle.manifest.build)
     except Refused as error:
         if args.debug and error.__cause__ is not None:
             traceback.print_exception(error.__cause__)
         raise
+    source.tell(bundle.manifest.build)
     if args.json:
         shown = {"path": str(bundle.path), "digest": bundle.digest, "manifest": json.loads(bundle.data)}
         sys.stdout.write(json.dumps(shown, indent=2, ensure_ascii=False) + "\n")
@@ -101,6 +94,22 @@ def run(args: argparse.Namespace) -> int:
     if bundle.manifest.golden is None:
         sys.stderr.write("there are no golden samples: pods cannot prove that they serve this model; add --golden FILE, or --golden auto\n")
     return 0
+
+
+def asked(args: argparse.Namespace) -> "tuple[Project, Path]":
+    """What the file says, if one is to be read, and what the command line says otherwise; where functions are. Raises Refused."""
+    from volary.packaging import project
+
+    file: Path | None = args.file
+    if file is None and args.model is None and args.factory is None:
+        file = Path(_FILE)
+        if not file.exists():
+            raise Refused(Reason.FILE_NOT_FOUND, f"there is no {_FILE} here that says what to pack; write one, or give MODEL")
+    if file is None:
+        return wishes(args), Path()
+    # A function is beside whatever names it: the file, or the person who typed it.
+    home = file.parent if args.evaluate is None else Path()
+    return project.override(project.read(file), wishes(args)), home
 
 
 def wishes(args: argparse.Namespace) -> "Project":

@@ -41,7 +41,7 @@ def choose(session: Session, candidates: Iterable[Candidate], traits: Traits) ->
         except RunFailed as error:
             trouble = str(error)
             continue
-        found.append(_Answered(candidate.inputs, {("kind", candidate.kind), *_features(sample)}, len(golden_file.dump([sample]))))
+        found.append(_Answered(candidate.inputs, {(candidate.kind,), *_features(sample)}, len(golden_file.dump([sample]))))
     if not found:
         _invalid(f"the model answers none that were made up from its inputs; give some with --golden FILE: {trouble}")
     return list(_greedy(found))

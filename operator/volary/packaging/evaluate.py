@@ -28,7 +28,7 @@ def evaluate(function: str | Evaluation, home: Path, session: Session, traits: T
         if isinstance(function, str):
             label, called = function, _imported(function)
         else:
-            label, called = f"{function.__module__}:{function.__qualname__}", function
+            label, called = _label(function), function
         try:
             found = called(predict(session, traits))
         except (Exception, SystemExit) as error:  # noqa: BLE001 -- a user's function may raise anything, and scripts end themselves
@@ -88,6 +88,11 @@ def _imported(name: str) -> Evaluation:
     return cast("Evaluation", found)
 
 
+def _label(function: Evaluation) -> str:
+    name = getattr(function, "__qualname__", type(function).__qualname__)  # a partial has no name of its own
+    return f"{function.__module__}:{name}"
+
+
 def _metrics(label: str, found: object) -> dict[str, float]:
     named = found if isinstance(found, Mapping) else {label.rpartition(":")[2].rpartition(".")[2]: found}
     metrics = {}
@@ -105,10 +110,10 @@ def _metrics(label: str, found: object) -> dict[str, float]:
 
 
 def _number(value: object) -> float | None:
-    """Numbers of numpy, and arrays of one element, are numbers, too."""
+    """Those of numpy are numbers, too."""
     try:
         number = float(cast("Any", value))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) and not isinstance(value, str) else None
 

@@ -67,7 +67,8 @@ class Recipe:
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False)[0]
             where = ".".join(str(part) for part in first["loc"] if part != "[key]")
-            raise Refused(Reason.SPEC_INVALID, f"{where}: found {first['input']!r:.200}: {first['msg']}") from None
+            said = first["msg"].removeprefix("Value error, ")
+            raise Refused(Reason.SPEC_INVALID, f"{where}: found {first['input']!r:.200}: {said}") from None
 
 
 def check(recipe: Recipe) -> None:

@@ -1,5 +1,7 @@
 """Scores by a function of the user's: what it is given, what it may return, what is said when it fails."""
 
+import functools
+import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -97,6 +99,7 @@ RETURNED: dict[str, tuple[Any, str]] = {
     "nothing": (None, "returned None for 'f'"),
     "NaN": (float("nan"), "returned nan for 'f'"),
     "text": ("0.9", "returned '0.9' for 'f'"),
+    "beyond any float": (10**400, "it must return a finite number"),
     "an array": (np.zeros(2), "it must return a finite number"),
     "no metrics": ({}, "returned no metrics"),
     "a number for a name": ({1: 0.5}, "returned 0.5 for 1"),
@@ -140,6 +143,19 @@ def test_a_function_that_fails_is_named_with_its_error(model: Path, source: str,
     assert found.message.startswith(said)
     assert "\n" not in found.message
     assert found.reason in (Reason.EVALUATION_FAILED, Reason.SPEC_INVALID)
+
+
+def test_a_function_without_a_name(model: Path) -> None:
+    assert pack(model, functools.partial(accuracy)).manifest.metrics == {"partial": pytest.approx(2 / 3)}
+
+
+def test_what_a_function_prints_is_no_data(model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    (model.parent / "scoring.py").write_text("def f(predict):\n    print('scoring ...')\n    return 1\n")
+    monkeypatch.chdir(model.parent)
+    assert main(["pack", "model.onnx", "--name", "m", "--version", "1", "-o", "bundle", "--evaluate", "scoring:f", "--json"]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["manifest"]["metrics"] == {"f": 1.0}
+    assert "scoring ..." in shown.err
 
 
 def test_the_trace_is_shown_only_when_asked_for(model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
