@@ -15,7 +15,7 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-EXTRAS = {"torch": ("cli", "torch"), "tensorflow": ("cli", "tensorflow"), "litert": ("litert",)}
+EXTRAS = {"sklearn": ("cli", "sklearn"), "torch": ("cli", "torch"), "tensorflow": ("cli", "tensorflow"), "litert": ("litert",)}
 TOOLS = ("pytest>=9", "pytest-timeout", "scikit-learn>=1.7,<2")
 
 

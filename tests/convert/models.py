@@ -52,7 +52,7 @@ class Small(nn.Module):
         super().__init__()
         self.left, self.right = nn.Linear(3, 4), nn.Linear(2, 4)
 
-    def forward(self, a: Any, b: Any) -> Any:
+    def forward(self, b: Any, a: Any) -> Any:
         together = torch.relu(self.left(a) + self.right(b))
         return together.sum(1, keepdim=True), together
 

@@ -30,5 +30,5 @@ def test_two_inputs_and_two_outputs(tmp_path: Path) -> None:
 
     samples = {"a": np.ones((4, 3), np.float32), "b": np.linspace(-1, 1, 8, dtype=np.float32).reshape(4, 2)}
     made = convert.prepare(Source(kind=convert.Kind.TORCH_MODULE, model=models.small(), samples=samples, to=Target.TFLITE), tmp_path)
-    assert [each.shape for each in made.inputs] == [(1, 3), (1, 2)]
+    assert {each.name: each.shape for each in made.inputs} == {"a": (1, 3), "b": (1, 2)}
     assert len(made.outputs) == 2

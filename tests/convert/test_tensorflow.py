@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,7 @@ def test_several_inputs_and_outputs_keep_their_names(keras: Any, tmp_path: Path)
     model = keras.Model([b, a], {"sum": layers.Dense(1)(together), "all": layers.Dense(4)(together)})
     for to in Target:
         (tmp_path / to).mkdir()
-        made = convert.prepare(Source(kind=convert.Kind.KERAS, model=model, to=to), tmp_path / to)
+        made = convert.prepare(replace(convert.live(model), to=to), tmp_path / to)
         assert {each.name: each.shape for each in made.inputs} == {"a": (-1, 3), "b": (-1, 2)}
         assert {each.name: each.shape for each in made.outputs} == {"sum": (-1, 1), "all": (-1, 4)}
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from volary.packaging import Bundle
 
 pytestmark = [pytest.mark.convert, pytest.mark.timeout(600)]
-SMALL = {"a": np.ones((4, 3), np.float32), "b": np.linspace(-1, 1, 8, dtype=np.float32).reshape(4, 2)}
+# In the order of forward(b, a), which is not that of the alphabet.
+SMALL = {"b": np.linspace(-1, 1, 8, dtype=np.float32).reshape(4, 2), "a": np.ones((4, 3), np.float32)}
 
 
 def small() -> Any:
@@ -74,17 +75,30 @@ def test_a_resnet_trained_on_digits_answers_alike_in_its_bundle(tmp_path: Path, 
 
 def test_an_exported_program_brings_its_own_inputs_and_a_free_batch(tmp_path: Path) -> None:
     bundle = pack(exported(tmp_path / "small.pt2"), tmp_path / "bundle", SMALL)
-    assert [(each.name, each.shape) for each in bundle.manifest.inputs] == [("a", (-1, 3)), ("b", (-1, 2))]
+    assert [(each.name, each.shape) for each in bundle.manifest.inputs] == [("b", (-1, 2)), ("a", (-1, 3))]
     assert [(each.name, each.shape) for each in bundle.manifest.outputs] == [("output_0", (-1, 1)), ("output_1", (-1, 4))]
     assert bundle.manifest.build["convert.source"] == "torch-program"
     assert bundle.manifest.build["convert.parity"].endswith("4 given samples")
+
+
+def test_large_weights_lie_beside_the_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from volary.packaging.convert import pytorch
+
+    monkeypatch.setattr(pytorch, "_ONE_FILE", 1)
+    bundle = pack(exported(tmp_path / "small.pt2"), tmp_path / "bundle", SMALL)
+    assert {file.path for file in bundle.manifest.files} == {"golden.json", "model.onnx", "model.onnx.data"}
+
+
+def test_packing_twice_gives_the_same_digest(tmp_path: Path) -> None:
+    program = exported(tmp_path / "small.pt2")
+    assert pack(program, tmp_path / "a", SMALL).digest == pack(program, tmp_path / "b", SMALL).digest
 
 
 def test_a_live_network_and_one_a_function_makes(tmp_path: Path) -> None:
     first = pack(convert.live(small(), SMALL), tmp_path / "live")
     assert first.manifest.build["convert.source"] == "torch-module"
     second = pack(convert.factory.source("tests.convert.models:small"), tmp_path / "made", SMALL)
-    assert [each.shape for each in second.manifest.inputs] == [(-1, 3), (-1, 2)]
+    assert [each.shape for each in second.manifest.inputs] == [(-1, 2), (-1, 3)]
 
 
 def test_a_network_is_not_traced_without_inputs(tmp_path: Path) -> None:

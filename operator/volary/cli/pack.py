@@ -72,7 +72,6 @@ def run(args: argparse.Namespace) -> int:
     """0."""
     from volary.packaging import project
 
-
     wanted, home = asked(args)
     recipe = project.recipe(wanted if args.factory is None else wanted.model_copy(update={"model": args.factory}), home)
     if args.factory is None:

@@ -35,6 +35,11 @@ class _Packed:
         """Raises Refused (LoadFailed)."""
         return Session(graphs.load(self.path, self.format), self.traits.outputs)
 
+    @property
+    def engine(self) -> dict[str, str]:
+        """What answered, if anything did, for the manifest's `build`."""
+        return graphs.engine(self.format) if "session" in vars(self) else {}
+
 
 def assemble(directory: Path, servable: Servable, recipe: Recipe) -> Bundle:
     """Fill `directory`. Raises Refused: what would not be fetched is not packed either."""
@@ -55,7 +60,7 @@ def assemble(directory: Path, servable: Servable, recipe: Recipe) -> Bundle:
         inputs=servable.inputs,
         outputs=servable.outputs,
         golden=tolerance,
-        build=facts.build(servable.facts, ran="session" in vars(packed) and servable.format is Format.ONNX),
+        build=facts.build({**servable.facts, **packed.engine}),
         labels=metadata.labels,
         license=metadata.license,
         metrics=metadata.metrics,

@@ -184,8 +184,23 @@ def test_each_verb_has_its_help(verb: str, capsys: pytest.CaptureFixture[str]) -
     assert f"usage: volary {verb}" in capsys.readouterr().out
 
 
-HEAVY = ("boto3", "botocore", "onnx", "onnxruntime", "numpy", "kubernetes", "kopf", "aiohttp", "rich", "uvicorn")
-ALLOWED = {"agent": (), "preflight": (), "fetch": (), "inspect": ("rich",), "push": ("rich",), "pack": ()}
+HEAVY = (
+    "sklearn",
+    "skl2onnx",
+    "torch",
+    "tensorflow",
+    "boto3",
+    "botocore",
+    "onnx",
+    "onnxruntime",
+    "numpy",
+    "kubernetes",
+    "kopf",
+    "aiohttp",
+    "rich",
+    "uvicorn",
+)
+ALLOWED = {"agent": (), "preflight": (), "fetch": (), "inspect": ("rich",), "push": ("rich",), "pack": (), "convert": ()}
 
 
 @pytest.mark.parametrize("verb", ALLOWED)

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from volary.bundle.manifest import Tensor
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
 from volary.packaging.convert import savedmodel
-from volary.packaging.convert.packages import need
+from volary.packaging.convert.packages import named, need
 from volary.packaging.session import Runner
 
 _PROTOBUF_BYTES = 2 * limits.GIB  # no protobuf or FlatBuffers file can be larger
@@ -59,6 +60,17 @@ def load(graph: Path, format_: Format) -> Runner:
             return _SavedModel(savedmodel.load(graph.parent))
         case Format.TFLITE:
             return _Lite(_interpreter(graph))
+
+
+def engine(format_: Format) -> dict[str, str]:
+    """What `load` answers with, as an entry of the manifest's `build`."""
+    match format_:
+        case Format.ONNX:
+            return {"golden.onnxruntime": version("onnxruntime")}
+        case Format.TENSORFLOW_SAVEDMODEL:
+            return {"golden.runtime": named("tensorflow-cpu", "tensorflow")}
+        case Format.TFLITE:
+            return {"golden.runtime": named("ai-edge-litert", "tensorflow-cpu", "tensorflow")}
 
 
 @dataclass(frozen=True, slots=True)

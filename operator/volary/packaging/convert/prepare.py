@@ -91,7 +91,14 @@ def _with_samples(source: Source, given: "Given | None") -> Source:
         from volary.packaging import samples
 
         found = samples.load(found)
-    return replace(source, samples=found)
+    return replace(source, samples=_columns(found))
+
+
+def _columns(found: Any) -> Any:
+    """A data frame of numbers is a matrix; one of numbers and words is an input a column."""
+    if hasattr(found, "columns") and len(set(found.dtypes)) > 1:
+        return {str(name): found[[name]].to_numpy() for name in found.columns}
+    return found
 
 
 def _origin(source: Source, converted: Converted, inspected: "Inspected") -> Mapping[str, str]:

@@ -32,13 +32,12 @@ def convert(source: Source, to: Target, workdir: Path) -> Converted:
     torch = need("torch", "torch", f"{source.name}: a PyTorch model")
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells of operators of packages that are not installed
     program, arguments = _program(torch, source)
-    module = program.module()
     match to:
         case Target.TFLITE:
-            graph, tool = _to_tflite(source, module, arguments, workdir / "model.tflite"), named("litert-torch")
+            graph, tool = _to_tflite(torch, source, program, arguments, workdir / "model.tflite"), named("litert-torch")
         case _:  # `source.target` let nothing else pass
             graph, tool = _to_onnx(torch, source, program, workdir / "model.onnx"), named("torch")
-    return Converted(graph=graph, format=FORMATS[to], framework=named("torch"), tool=tool, predict=_predict(torch, module))
+    return Converted(graph=graph, format=FORMATS[to], framework=named("torch"), tool=tool, predict=_predict(torch, program))
 
 
 def _program(torch: Any, source: Source) -> tuple[Any, tuple[Any, ...]]:
@@ -167,23 +166,40 @@ def _to_onnx(torch: Any, source: Source, program: Any, graph: Path) -> Path:
     return graph
 
 
-def _to_tflite(source: Source, module: Any, arguments: tuple[Any, ...], graph: Path) -> Path:
+def _to_tflite(torch: Any, source: Source, program: Any, arguments: tuple[Any, ...], graph: Path) -> Path:
     """For one sample at a time: what phones and boards do."""
     litert = need("litert_torch", "litert", f"{source.name} to TFLite")
+    inner = program.module()
+
+    class Named(torch.nn.Module):  # type: ignore[misc] # a base that is not installed where types are checked
+        """litert-torch names the inputs of a graph by keywords, and by number without."""
+
+        def forward(self, **inputs: Any) -> Any:
+            return inner(*inputs.values())
+
+    one = {name: each[:1] for name, each in zip(_inputs(program), arguments, strict=True)}
     try:
-        litert.convert(module, tuple(each[:1] for each in arguments)).export(str(graph))
+        litert.convert(Named().eval(), sample_kwargs=one).export(str(graph))
     except Exception as error:  # noqa: BLE001 -- as above
         _failed(source, Target.TFLITE, f"litert-torch: {_first_line(error)}")
     return graph
 
 
-def _predict(torch: Any, module: Any) -> Predict:
+def _predict(torch: Any, program: Any) -> Predict:
+    module, names = program.module(), _inputs(program)
+
     def predict(inputs: Mapping[str, Any]) -> list[Any]:
+        given = [inputs[name] for name in names] if set(names) == set(inputs) else inputs.values()
         with torch.no_grad():
-            answers = module(*(torch.from_numpy(np.ascontiguousarray(array)) for array in inputs.values()))
+            answers = module(*(torch.from_numpy(np.ascontiguousarray(array)) for array in given))
         return [tensor.numpy() for tensor in _flat(answers)]
 
     return predict
+
+
+def _inputs(program: Any) -> list[str]:
+    """The names of the parameters of `forward`, in its order."""
+    return [str(name) for name in program.graph_signature.user_inputs]
 
 
 def _flat(answers: Any) -> Iterator[Any]:
