@@ -12,6 +12,7 @@ FILES = 5_000  # 200 bytes a file in a manifest of 1 MiB: the limits meet
 TOTAL_BYTES = 256 * GIB  # all files of a bundle together
 GOLDEN_BYTES = 16 * MIB  # the golden samples are read into memory
 GOLDEN_SAMPLES = 1_000
+CONFIG_BYTES = 32 * MIB  # one file for before and after the model; the largest tokenizers have 17 MiB
 
 PATH_BYTES = 255
 PATH_PART = 100  # characters of one part of a path
@@ -24,6 +25,10 @@ DIMENSION = 2**31 - 1
 BUILD_ENTRIES = 64
 BUILD_KEY = 128
 BUILD_VALUE = 1_024
+LABELS = 64
+METRICS = 64
+LICENSE = 200  # characters
+OPSET = 1_000
 
 PREFLIGHT_BYTES = 64 * MIB  # a preflight proves the digests of this much; the pods prove all
 

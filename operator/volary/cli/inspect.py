@@ -14,7 +14,7 @@ from volary.agent.source import Wanted
 from volary.bundle import limits
 from volary.bundle import manifest as manifests
 from volary.bundle.manifest import Manifest
-from volary.cli import storage
+from volary.cli import describe, storage
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
 from volary.packaging import bundle as bundles
@@ -59,10 +59,13 @@ def _show(manifest: Manifest, digest: str) -> None:
     tensors = _table("tensor", "", "datatype", "shape")
     for kind, group in (("input", manifest.inputs), ("output", manifest.outputs)):
         for tensor in group:
-            tensors.add_row(tensor.name, kind, tensor.datatype, " x ".join("any" if size < 0 else str(size) for size in tensor.shape))
+            tensors.add_row(tensor.name, kind, tensor.datatype, describe.shape(tensor))
     console.print(files, tensors)
     if manifest.golden is not None:
-        console.print(f"golden samples within {manifest.golden.absolute:g} + {manifest.golden.relative:g} of the recorded value")
+        for output in manifest.outputs:
+            console.print(f"golden samples: {output.name} {describe.proof(manifest.golden, output)}", markup=False)
+    for kind, text in describe.metadata(manifest):
+        console.print(f"{kind} {text}", markup=False)
     for key, value in sorted(manifest.build.items()):
         console.print(f"{key}: {value}", markup=False)
 

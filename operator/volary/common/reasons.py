@@ -64,6 +64,8 @@ class Reason(StrEnum):
     DIGEST_MISMATCH = "DigestMismatch"
     FORMAT_UNSUPPORTED = "FormatUnsupported"
     GOLDEN_INVALID = "GoldenInvalid"
+    EVALUATION_FAILED = "EvaluationFailed"
+    METRIC_TOO_LOW = "MetricTooLow"
     PACKAGE_MISSING = "PackageMissing"
     CONVERSION_FAILED = "ConversionFailed"
     DEVIATION_TOO_LARGE = "DeviationTooLarge"
@@ -156,6 +158,10 @@ REASONS: Mapping[Reason, Meaning] = MappingProxyType(
             Kind.USER, "The runtime cannot serve this format.", "Choose another spec.runtime.name or convert the model."
         ),
         Reason.GOLDEN_INVALID: Meaning(Kind.USER, "The golden samples cannot be used.", "Pack the bundle again."),
+        Reason.EVALUATION_FAILED: Meaning(
+            Kind.USER, "The function that scores the model cannot be used.", "The message is its own; `volary pack --debug` shows where."
+        ),
+        Reason.METRIC_TOO_LOW: Meaning(Kind.USER, "The model scores lower than it must.", "Train a better one, or lower the minimum."),
         Reason.PACKAGE_MISSING: Meaning(
             Kind.USER, "A conversion needs a Python package that is not installed.", "The message has the command that installs it."
         ),

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from volary.bundle import formats, limits, paths
 from volary.bundle import savedmodel as savedmodels
@@ -16,17 +16,11 @@ from volary.common.errors import Refused
 from volary.common.reasons import Reason
 from volary.packaging.convert import savedmodel
 from volary.packaging.convert.packages import named, need
+from volary.packaging.session import Runner
 
 _PROTOBUF_BYTES = 2 * limits.GIB  # no protobuf or FlatBuffers file can be larger
 # What TensorFlow's exporters write besides, and no server reads.
 _LEFT_OUT = ("keras_metadata.pb", "debug/")
-
-
-class Session(Protocol):
-    """A loaded model, called as ONNX Runtime's sessions are."""
-
-    def run(self, names: Sequence[str], inputs: Mapping[str, Any]) -> list[Any]:
-        """The outputs of these names, for NumPy arrays by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +49,13 @@ def inspect(graph: Path, format_: Format) -> Inspected:
             return Inspected(lite.inputs, lite.outputs, (), {})
 
 
-def load(graph: Path, format_: Format) -> Session:
+def load(graph: Path, format_: Format) -> Runner:
     """The model, ready to answer. Raises Refused (LoadFailed, PackageMissing)."""
     match format_:
         case Format.ONNX:
-            from volary.packaging import golden
+            from volary.packaging import session
 
-            session: Session = golden.load(graph)
-            return session
+            return session.load(graph)
         case Format.TENSORFLOW_SAVEDMODEL:
             return _SavedModel(savedmodel.load(graph.parent))
         case Format.TFLITE:
@@ -85,7 +78,7 @@ class _SavedModel:
     function: Any
 
     def run(self, names: Sequence[str], inputs: Mapping[str, Any]) -> list[Any]:
-        """See Session."""
+        """See Runner."""
         answers = savedmodel.call(self.function, inputs)
         return [answers[name] for name in names]
 
@@ -95,7 +88,7 @@ class _Lite:
     interpreter: Any
 
     def run(self, names: Sequence[str], inputs: Mapping[str, Any]) -> list[Any]:
-        """See Session. Signatures have the names people gave; a model without one has those of its tensors."""
+        """See Runner. Signatures have the names people gave; a model without one has those of its tensors."""
         signatures = self.interpreter.get_signature_list()
         if signatures:
             answers = self.interpreter.get_signature_runner(next(iter(signatures)))(**inputs)
