@@ -1,22 +1,33 @@
-"""A TensorFlow Lite model without its interpreter: what it takes and gives.
+"""A TensorFlow Lite model without its interpreter: what it takes and gives, and whether it only computes.
 
 FlatBuffers (https://flatbuffers.dev/internals/): all is found by offsets. A table begins with the
 signed distance back to its vtable, which lists where each field is, 0 for absent. Field numbers and
-types are those of tensorflow/lite/schema/schema.fbs (version 3).
+types are those of tensorflow/lite/schema/schema.fbs (version 3). Only the pages that offsets lead to
+are read, so the weights are not.
 """
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import NoReturn
 
-from volary.bundle import limits
+from volary.bundle import limits, paths
+from volary.bundle.facts import Facts
+from volary.bundle.formats import Format
 from volary.bundle.manifest import Tensor
+from volary.bundle.protobuf import Reader
+from volary.bundle.saved_model_operators import ALLOWED
 from volary.bundle.tensors import Datatype
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
 
 IDENTIFIER = b"TFL3"  # bytes 4 to 8 of the file
+_HEADER = 8  # bytes: where the model is, and the identifier
+_FLEX = "Flex"  # begins the name of an operator that TensorFlow itself is to run
+_PAGE = 64 * limits.KIB
+_ELEMENTS = 100_000  # of one list; a large model has some thousand tensors
+_TEXT = 64 * limits.KIB
 
 # TensorType of schema.fbs
 _DATATYPES = {
@@ -49,63 +60,131 @@ class _Malformed(ValueError):
     """An offset leads out of the file."""
 
 
+@dataclass(slots=True)
+class _File:
+    """Bytes by position, a page at a time, each page once."""
+
+    reader: Reader
+    size: int
+    budget: int
+    pages: dict[int, bytes] = field(default_factory=dict)
+
+    def read(self, at: int, size: int) -> bytes:
+        """Raises _Malformed where the file has not so many bytes."""
+        if not 0 <= at <= self.size - size:
+            raise _Malformed("an offset leads out of the file")
+        first = at // _PAGE
+        data = b"".join(self._page(each) for each in range(first, (at + size - 1) // _PAGE + 1))
+        return data[at - first * _PAGE :][:size]
+
+    def number(self, at: int, code: str) -> int:
+        """A scalar, in the words of `struct`."""
+        return int(struct.unpack(f"<{code}", self.read(at, struct.calcsize(code)))[0])
+
+    def _page(self, number: int) -> bytes:
+        if number not in self.pages:
+            self.budget -= _PAGE
+            if self.budget < 0:
+                raise Refused(Reason.LIMIT_EXCEEDED, "the .tflite file has more bytes outside of its weights than are looked at")
+            start = number * _PAGE
+            wanted = min(_PAGE, self.size - start)
+            self.pages[number] = self.reader(start, wanted)
+            if len(self.pages[number]) != wanted:
+                raise _Malformed("it ends early")
+        return self.pages[number]
+
+
 @dataclass(frozen=True, slots=True)
 class _Table:
-    data: memoryview
+    file: _File
     at: int
 
     def number(self, field: int, code: str) -> int:
         """A scalar; 0 when it is absent."""
         where = self._where(field)
-        return _number(self.data, where, code) if where else 0
-
-    def table(self, field: int) -> "_Table | None":
-        where = self._target(field)
-        return _Table(self.data, where) if where else None
+        return self.file.number(where, code) if where else 0
 
     def tables(self, field: int) -> list["_Table"]:
-        return [_Table(self.data, at + _number(self.data, at, "I")) for at in self._elements(field, 4)]
+        return [_Table(self.file, at + self.file.number(at, "I")) for at in self._elements(field, 4)]
 
     def numbers(self, field: int) -> tuple[int, ...]:
-        return tuple(_number(self.data, at, "i") for at in self._elements(field, 4))
+        return tuple(self.file.number(at, "i") for at in self._elements(field, 4))
 
     def text(self, field: int) -> str:
         where = self._target(field)
-        size = _number(self.data, where, "I") if where else 0
-        if where + 4 + size > len(self.data):
-            raise _Malformed("a text is longer than the file")
-        return str(self.data[where + 4 : where + 4 + size], "utf-8") if where else ""
+        size = self.file.number(where, "I") if where else 0
+        if size > _TEXT:
+            raise _Malformed(f"a text has {size} bytes")
+        return str(self.file.read(where + 4, size), "utf-8") if size else ""
 
     def _elements(self, field: int, width: int) -> Iterator[int]:
         where = self._target(field)
-        count = _number(self.data, where, "I") if where else 0
-        if count > (len(self.data) - where) // width:
-            raise _Malformed("a list is longer than the file")
+        count = self.file.number(where, "I") if where else 0
+        if count > _ELEMENTS:
+            raise _Malformed(f"a list has {count} elements")
         return iter(range(where + 4, where + 4 + count * width, width))
 
     def _target(self, field: int) -> int:
         where = self._where(field)
-        return where + _number(self.data, where, "I") if where else 0
+        return where + self.file.number(where, "I") if where else 0
 
     def _where(self, field: int) -> int:
         """The position of a field, 0 when it is absent: vtable = size, size of the table, then an offset a field."""
-        vtable = self.at - _number(self.data, self.at, "i")
+        vtable = self.at - self.file.number(self.at, "i")
         entry = 4 + 2 * field
-        if vtable < 0 or entry + 2 > _number(self.data, vtable, "H"):
+        if vtable < 0 or entry + 2 > self.file.number(vtable, "H"):
             return 0
-        offset = _number(self.data, vtable + entry, "H")
+        offset = self.file.number(vtable + entry, "H")
         return self.at + offset if offset else 0
 
 
-def signature(data: bytes) -> Signature:
-    """Read a `.tflite` file. Raises Refused (FormatUnsupported)."""
-    if data[4:8] != IDENTIFIER:
-        _unfit("it does not say TFL3 at byte 4")
-    view = memoryview(data)
+def signature(reader: Reader, size: int, *, budget: int = limits.GRAPH_BYTES) -> Signature:
+    """Of a `.tflite` file of `size` bytes. Raises Refused (FormatUnsupported, LimitExceeded)."""
+    with _opened(reader, size, budget) as model:
+        return _signature(model)
+
+
+def check(reader: Reader, size: int, *, budget: int = limits.GRAPH_BYTES) -> Facts:
+    """Facts of a file of `size` bytes, at most `budget` of which are read.
+
+    The interpreter's own operators compute. Those called Flex* are TensorFlow's, which do more, so they are held to
+    its list. Raises Refused (FormatUnsupported, OperatorNotAllowed, LimitExceeded).
+    """
+    with _opened(reader, size, budget) as model:
+        return _facts(model)
+
+
+@contextmanager
+def _opened(reader: Reader, size: int, budget: int) -> Iterator[_Table]:
+    """The model; what is wrong with it becomes Refused."""
+    file = _File(reader, size, budget)
     try:
-        return _signature(_Table(view, _number(view, 0, "I")))
+        if size < _HEADER or file.read(4, 4) != IDENTIFIER:
+            _unfit("it does not say TFL3 at byte 4")
+        yield _Table(file, file.number(0, "I"))
     except (_Malformed, UnicodeDecodeError) as error:
         _unfit(f"it is damaged: {error}")
+
+
+def _facts(model: _Table) -> Facts:
+    for operator in model.tables(1):  # OperatorCode: custom_code is field 1
+        name = operator.text(1)
+        if name.startswith(_FLEX) and name.removeprefix(_FLEX) not in ALLOWED:
+            raise Refused(
+                Reason.OPERATOR_NOT_ALLOWED,
+                f"the .tflite file has the operator {paths.show(name)}, which is not on the list of those that only compute; "
+                "export the model without it",
+            )
+    found = _signature(model)
+    return Facts(
+        format=Format.TFLITE,
+        producer="",
+        version=model.number(0, "I"),
+        opsets=(),
+        operators=(),
+        inputs=tuple(tensor.name for tensor in found.inputs),
+        outputs=tuple(tensor.name for tensor in found.outputs),
+    )
 
 
 def _signature(model: _Table) -> Signature:
@@ -138,17 +217,6 @@ def _tensor(name: str, number: int, tensors: list[_Table]) -> Tensor:
     if not 1 <= len(name) <= limits.TENSOR_NAME or len(shape) > limits.DIMENSIONS or any(size < -1 for size in shape):
         _unfit(f"the tensor {name[:100]!r} has a name or a shape that cannot be: {list(shape[: limits.DIMENSIONS])}")
     return Tensor(name=name, datatype=datatype, shape=shape)
-
-
-def _number(data: memoryview, at: int, code: str) -> int:
-    try:
-        return int(struct.unpack_from(f"<{code}", data, at)[0]) if at >= 0 else _outside()
-    except struct.error:
-        _outside()
-
-
-def _outside() -> NoReturn:
-    raise _Malformed("an offset leads out of the file")
 
 
 def _unfit(message: str) -> NoReturn:

@@ -62,8 +62,9 @@ def tell(facts: Mapping[str, str]) -> None:
 
 def _downloaded(args: argparse.Namespace, stack: ExitStack) -> Path:
     """Beside the output, as the system's temporary directory may be memory."""
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f".{args.output.name}.", dir=args.output.parent)))
+    output = Path(args.output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent)))
     folder, name = remote.split(layout.parse(args.model))
     place = storage.connect(args, str(folder))
     moved = 0

@@ -24,7 +24,7 @@ def build(known: Mapping[str, str]) -> dict[str, str]:
     """For the manifest's `build`: what is known of the source and of what ran it, and what is installed here."""
     facts = {"volary": __version__, "python": platform.python_version(), **known}
     if "onnx.opset" in known:
-        facts |= {"onnx": metadata.version("onnx"), "numpy": metadata.version("numpy")}
+        facts["onnx"] = metadata.version("onnx")
     facts |= _frameworks(known.get("onnx.producer", ""))
     return {key: value[:_VALUE] for key, value in facts.items() if value}
 

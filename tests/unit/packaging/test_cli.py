@@ -191,6 +191,8 @@ HEAVY = (
     "tensorflow",
     "boto3",
     "botocore",
+    "cryptography",
+    "model_signing",
     "onnx",
     "onnxruntime",
     "numpy",
@@ -200,7 +202,8 @@ HEAVY = (
     "rich",
     "uvicorn",
 )
-ALLOWED = {"agent": (), "preflight": (), "fetch": (), "inspect": ("rich",), "push": ("rich",), "pack": (), "convert": ()}
+ALLOWED = {"agent": (), "preflight": (), "fetch": (), "inspect": ("rich",), "push": ("rich",), "pack": (), "convert": (), "optimise": ()}
+ALLOWED |= {"sign": (), "alias": ()} | dict.fromkeys(("verify", "export", "import", "gc", "diff", "history"), ("rich",))
 
 
 @pytest.mark.parametrize("verb", ALLOWED)

@@ -7,18 +7,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from volary.bundle import formats, limits, paths
-from volary.bundle import savedmodel as savedmodels
-from volary.bundle import tflite as tflites
+from volary.bundle import formats, paths, saved_model_signature, tflite
 from volary.bundle.formats import Format, Role
 from volary.bundle.manifest import Tensor
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
+from volary.packaging.bundle import reader
 from volary.packaging.convert import savedmodel
 from volary.packaging.convert.packages import named, need
 from volary.packaging.session import Runner
 
-_PROTOBUF_BYTES = 2 * limits.GIB  # no protobuf or FlatBuffers file can be larger
 # What TensorFlow's exporters write besides, and no server reads.
 _LEFT_OUT = ("keras_metadata.pb", "debug/")
 
@@ -34,18 +32,21 @@ class Inspected:
 
 
 def inspect(graph: Path, format_: Format) -> Inspected:
-    """Read the graph, not the weights. Raises Refused (FormatUnsupported, FileNotFound, NameInvalid)."""
+    """Read the graph, not the weights. Raises Refused (FormatUnsupported, FileNotFound, NameInvalid, and those of `graph.check`)."""
     match format_:
         case Format.ONNX:
             from volary.packaging import onnx
 
             found = onnx.inspect(graph)
-            return Inspected(found.inputs, found.outputs, found.data, {"onnx.opset": str(found.opset), "onnx.producer": found.producer})
+            facts = {"onnx.opset": str(found.opset), "onnx.producer": found.producer, **dict(found.lineage)}
+            return Inspected(found.inputs, found.outputs, found.data, facts)
         case Format.TENSORFLOW_SAVEDMODEL:
-            signature = savedmodels.signature(_read(graph))
+            savedmodel.check(graph)
+            signature = saved_model_signature.read(reader(graph), graph.stat().st_size, graph.name)
             return Inspected(signature.inputs, signature.outputs, tuple(_beside(graph)), {"tensorflow": signature.tensorflow})
         case Format.TFLITE:
-            lite = tflites.signature(_read(graph))
+            tflite.check(reader(graph), graph.stat().st_size)
+            lite = tflite.signature(reader(graph), graph.stat().st_size)
             return Inspected(lite.inputs, lite.outputs, (), {})
 
 
@@ -63,14 +64,14 @@ def load(graph: Path, format_: Format) -> Runner:
 
 
 def engine(format_: Format) -> dict[str, str]:
-    """What `load` answers with, as an entry of the manifest's `build`."""
+    """What `load` answers with, as entries of the manifest's `build`."""
     match format_:
         case Format.ONNX:
-            return {"golden.onnxruntime": version("onnxruntime")}
+            return {"onnxruntime": version("onnxruntime"), "numpy": version("numpy")}
         case Format.TENSORFLOW_SAVEDMODEL:
-            return {"golden.runtime": named("tensorflow-cpu", "tensorflow")}
+            return {"golden.runtime": named("tensorflow-cpu", "tensorflow"), "numpy": version("numpy")}
         case Format.TFLITE:
-            return {"golden.runtime": named("ai-edge-litert", "tensorflow-cpu", "tensorflow")}
+            return {"golden.runtime": named("ai-edge-litert", "tensorflow-cpu", "tensorflow"), "numpy": version("numpy")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +113,6 @@ def _interpreter(graph: Path) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # it announces its successor, each time
         return tf.lite.Interpreter(str(graph))
-
-
-def _read(graph: Path) -> bytes:
-    size = graph.stat().st_size
-    if size > _PROTOBUF_BYTES:
-        raise Refused(Reason.LIMIT_EXCEEDED, f"{graph} has {limits.show(size)}; the limit is {limits.show(_PROTOBUF_BYTES)}")
-    return graph.read_bytes()
 
 
 def _beside(graph: Path) -> Iterator[str]:

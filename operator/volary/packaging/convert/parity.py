@@ -63,7 +63,7 @@ def generate(schema: tuple[Tensor, ...]) -> list[Inputs]:
 def measure(
     predict: Predict, run: Predict, outputs: tuple[Tensor, ...], inputs: Sequence[Inputs], *, generated: bool, allowed: float
 ) -> Parity:
-    """Compare on each input. Raises Refused (DeviationTooLarge)."""
+    """Compare on each input. Raises Refused (DeviationTooHigh)."""
     expected: dict[str, list[Array]] = {tensor.name: [] for tensor in outputs}
     found: dict[str, list[Array]] = {tensor.name: [] for tensor in outputs}
     for each in inputs:
@@ -79,7 +79,7 @@ def measure(
     worst = parity.worst
     if not worst.relative <= allowed:  # a NaN is no agreement either
         raise Refused(
-            Reason.DEVIATION_TOO_LARGE,
+            Reason.DEVIATION_TOO_HIGH,
             f"the converted model answers differently than its source: output {worst.name!r} by {worst.absolute:.3g}, {worst.relative:.3g} "
             f"of its scale; {allowed:g} is allowed (--max-deviation). Compared on {parity.samples} samples",
         )
@@ -95,7 +95,7 @@ def _named(answers: Mapping[str, Any] | Sequence[Any], outputs: tuple[Tensor, ..
     given = answers if isinstance(answers, Mapping) else dict(zip(names, answers, strict=False))
     if set(given) != set(names) or (not isinstance(answers, Mapping) and len(answers) != len(names)):
         shown = sorted(given) if isinstance(answers, Mapping) else len(answers)
-        raise Refused(Reason.DEVIATION_TOO_LARGE, f"the source answers with the outputs {shown}, the converted model with {names}")
+        raise Refused(Reason.DEVIATION_TOO_HIGH, f"the source answers with the outputs {shown}, the converted model with {names}")
     return {name: np.asarray(given[name]) for name in names}
 
 
@@ -103,7 +103,7 @@ def _compare(name: str, expected: list[Array], found: list[Array]) -> Compared:
     if [each.shape for each in expected] != [each.shape for each in found]:
         shapes = next((a.shape, b.shape) for a, b in zip(expected, found, strict=True) if a.shape != b.shape)
         raise Refused(
-            Reason.DEVIATION_TOO_LARGE, f"output {name!r} has the shape {list(shapes[1])} after conversion, {list(shapes[0])} before"
+            Reason.DEVIATION_TOO_HIGH, f"output {name!r} has the shape {list(shapes[1])} after conversion, {list(shapes[0])} before"
         )
     before, after = (np.concatenate([each.ravel() for each in side]) for side in (expected, found))
     if not np.issubdtype(after.dtype, np.floating):

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from volary.bundle.savedmodel import SIGNATURE
+from volary.bundle import saved_model
+from volary.bundle.saved_model_signature import SERVING
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
+from volary.packaging.bundle import reader
 from volary.packaging.convert.detect import SAVED_MODEL
 from volary.packaging.convert.packages import named, need
 from volary.packaging.convert.source import FORMATS, Converted, Predict, Source, Target
@@ -18,16 +20,23 @@ _OPSET = 18  # the highest that tf2onnx 1.17 writes
 
 
 def convert(source: Source, to: Target, workdir: Path) -> Converted:
-    """Raises Refused (PackageMissing, ConversionFailed)."""
+    """Raises Refused (PackageMissing, ConversionFailed, and those of `saved_model.check`)."""
     if source.path is None:
         raise Refused(Reason.FORMAT_UNSUPPORTED, "a SavedModel is given as a directory")
     directory = source.path if source.path.is_dir() else source.path.parent
     if to is Target.SAVEDMODEL:
         return Converted(graph=directory / SAVED_MODEL, format=FORMATS[to])
+    check(directory / SAVED_MODEL)  # TensorFlow would load it: a model from a stranger is looked at first
     graph, tool = onward(source, directory, to, workdir)
     return Converted(
         graph=graph, format=FORMATS[to], framework=named("tensorflow-cpu", "tensorflow"), tool=tool, predict=_predict(load(directory))
     )
+
+
+def check(graph: Path) -> None:
+    """Look into the graph, with all files of its directory. Raises Refused, as `saved_model.check` and for a graph that is not there."""
+    files = {path.relative_to(graph.parent).as_posix() for path in graph.parent.rglob("*") if path.is_file()}
+    saved_model.check(reader(graph), graph.stat().st_size, graph.name, files)
 
 
 def onward(source: Source, directory: Path, to: Target, workdir: Path) -> tuple[Path, str]:
@@ -53,7 +62,7 @@ def load(directory: Path) -> Any:
     """The function behind the serving signature. Raises Refused (PackageMissing, LoadFailed)."""
     tf = tensorflow()
     try:
-        return tf.saved_model.load(str(directory)).signatures[SIGNATURE]
+        return tf.saved_model.load(str(directory)).signatures[SERVING]
     except Exception as error:  # noqa: BLE001 -- TensorFlow's errors have no common base
         raise Refused(Reason.LOAD_FAILED, f"TensorFlow cannot load {directory}: {_first_line(error)}") from None
 
@@ -78,7 +87,7 @@ def _to_onnx(source: Source, directory: Path, graph: Path) -> Path:
     """In a process of its own: tf2onnx has no public call for this, and it changes TensorFlow's global state."""
     tensorflow()
     need("tf2onnx", "tensorflow", f"{source.name} to ONNX")
-    words = ["--saved-model", str(directory), "--signature_def", SIGNATURE, "--opset", str(_OPSET), "--output", str(graph)]
+    words = ["--saved-model", str(directory), "--signature_def", SERVING, "--opset", str(_OPSET), "--output", str(graph)]
     done = subprocess.run([sys.executable, "-m", "tf2onnx.convert", *words], capture_output=True, text=True, check=False)  # noqa: S603 -- our interpreter, no shell
     if done.returncode or not graph.is_file():
         failed(source, Target.ONNX, f"tf2onnx says: {(done.stderr.strip().splitlines() or ['nothing'])[-1][:300]}")
@@ -88,7 +97,7 @@ def _to_onnx(source: Source, directory: Path, graph: Path) -> Path:
 def _to_tflite(source: Source, directory: Path, graph: Path) -> Path:
     tf = tensorflow()
     try:
-        graph.write_bytes(tf.lite.TFLiteConverter.from_saved_model(str(directory), signature_keys=[SIGNATURE]).convert())
+        graph.write_bytes(tf.lite.TFLiteConverter.from_saved_model(str(directory), signature_keys=[SERVING]).convert())
     except Exception as error:  # noqa: BLE001 -- as above
         failed(source, Target.TFLITE, error)
     return graph

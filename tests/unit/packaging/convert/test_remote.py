@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,12 @@ from volary.packaging import convert
 from volary.packaging.convert import remote
 
 
+def listed(name: str, size: int = 1) -> Listed:
+    return Listed(name, size, datetime.now(UTC))
+
+
 def listing(*names: str) -> list[Listed]:
-    return [Listed(name, 1) for name in sorted(names)]
+    return [listed(name) for name in sorted(names)]
 
 
 FOLDERS: dict[str, tuple[tuple[str, ...], str, list[str]]] = {
@@ -83,9 +88,9 @@ def test_no_name_leads_out_of_the_directory(names: list[str], model: str) -> Non
 
 def test_too_many_and_too_much() -> None:
     with pytest.raises(Refused, match="more than 5000 files"):
-        remote.choose([Listed(f"{number}.bin", 1) for number in range(limits.FILES + 1)])
+        remote.choose([listed(f"{number}.bin") for number in range(limits.FILES + 1)])
     with pytest.raises(Refused, match="the limit is 256 GiB"):
-        remote.choose([Listed("model.onnx", 300 * limits.GIB)])
+        remote.choose([listed("model.onnx", 300 * limits.GIB)])
 
 
 @pytest.mark.parametrize(("names", "name"), [((), ""), (("readme.md", "x/model.onnx"), ""), (("a.onnx",), "b.onnx")])

@@ -7,6 +7,8 @@ from typing import Any
 
 import flatbuffers  # type: ignore[import-untyped] # ONNX Runtime brings it
 
+from tests.unit.bundle.wire import entries, field, message
+
 Shape = tuple[int, ...] | None  # None: the rank is not known
 FLOAT, INT64, COMPLEX = 1, 9, 8  # of TensorFlow's DataType
 
@@ -21,32 +23,10 @@ def archive(path: Path, *names: str) -> Path:
 # ---- protobuf ---------------------------------------------------------------------------------
 
 
-def varint(value: int) -> bytes:
-    value &= 2**64 - 1  # negative numbers are written as 64 bits
-    found = bytearray()
-    while value > 0x7F:
-        found.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*found, value])
-
-
-def number(field: int, value: int) -> bytes:
-    return varint(field << 3) + varint(value)
-
-
-def block(field: int, value: bytes | str) -> bytes:
-    data = value.encode() if isinstance(value, str) else value
-    return varint(field << 3 | 2) + varint(len(data)) + data
-
-
 def tensor_info(shape: Shape, datatype: int = FLOAT, *, dense: bool = True) -> bytes:
-    dims = b"".join(block(2, number(1, size)) for size in shape) if shape is not None else number(3, 1)
-    encoding = block(1, "StatefulPartitionedCall:0") if dense else block(4, b"")
-    return encoding + number(2, datatype) + block(3, dims)
-
-
-def entry(field: int, key: str, value: bytes) -> bytes:
-    return block(field, block(1, key) + block(2, value))
+    dims = b"".join(field(2, field(1, size)) for size in shape) if shape is not None else field(3, 1)
+    encoding = field(1, "StatefulPartitionedCall:0") if dense else field(4, b"")
+    return encoding + field(2, datatype) + field(3, dims)
 
 
 def saved_model(
@@ -59,14 +39,11 @@ def saved_model(
     """By default y of [batch, 2] for x of [batch, 3]."""
     takes = {"x": tensor_info((-1, 3))} if inputs is None else inputs
     gives = {"y": tensor_info((-1, 2))} if outputs is None else outputs
-    signature = b"".join([*(entry(1, key, info) for key, info in takes.items()), *(entry(2, key, info) for key, info in gives.items())])
-    meta = block(1, block(4, tag) + block(5, "2.20.0"))
-    training = block(2, block(1, block(4, "train")))  # another graph of the same file
-    return (
-        number(1, 1)
-        + training
-        + block(2, meta + block(2, b"\x0a\x00") + entry(5, name, signature + block(3, "tensorflow/serving/predict")))
-    )
+    signature = entries(1, takes) + entries(2, gives) + field(3, "tensorflow/serving/predict")
+    meta = field(1, field(4, tag) + field(5, "2.20.0"))
+    training = field(2, field(1, field(4, "train")))  # another graph of the same file
+    node = field(1, message((1, "StatefulPartitionedCall"), (2, "Identity")))
+    return field(1, 1) + training + field(2, meta + field(2, node) + entries(5, {name: signature}))
 
 
 def saved_model_directory(path: Path, data: bytes | None = None) -> Path:
@@ -83,12 +60,14 @@ def saved_model_directory(path: Path, data: bytes | None = None) -> Path:
 # ---- FlatBuffers ------------------------------------------------------------------------------
 
 
-def tflite(*, signed: bool = True, datatype: int = 0, name: str = "image") -> bytes:
+def tflite(*, signed: bool = True, datatype: int = 0, name: str = "image", operator: str = "") -> bytes:
     """scores of [batch, 10] for image of [batch, 8, 8], batch 1 unless the server resizes it."""
     builder = flatbuffers.Builder(256)
     tensors = [_tensor(builder, f"serving_default_{name}:0", (1, 8, 8), datatype), _tensor(builder, "call:0", (1, 10), 0)]
     graph = _table(builder, {0: _vector(builder, tensors), 1: _numbers(builder, [0]), 2: _numbers(builder, [1])})
     fields = {2: _vector(builder, [graph])}
+    if operator:
+        fields[1] = _vector(builder, [_table(builder, {1: builder.CreateString(operator)})])
     if signed:
         maps = [_vector(builder, [_map(builder, name, 0)]), _vector(builder, [_map(builder, "scores", 1)])]
         fields[7] = _vector(builder, [_table(builder, {0: maps[0], 1: maps[1], 2: builder.CreateString("serving_default")})])
@@ -116,8 +95,8 @@ def _map(builder: Any, name: str, index: int) -> int:
 
 def _table(builder: Any, fields: dict[int, int]) -> int:
     builder.StartObject(8)
-    for field, offset in fields.items():
-        builder.PrependUOffsetTRelativeSlot(field, offset, 0)
+    for slot, offset in fields.items():
+        builder.PrependUOffsetTRelativeSlot(slot, offset, 0)
     return int(builder.EndObject())
 
 
