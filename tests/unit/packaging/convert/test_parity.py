@@ -80,6 +80,14 @@ def test_a_model_that_is_off_by_a_share_of_its_scale_deviates_by_that_share(valu
     assert found.worst.relative <= share * (1 + 1e-6) + 1e-12
 
 
+def test_a_list_and_a_column_are_the_same_answer_and_part_of_the_outputs_may_be_compared() -> None:
+    two = (*OUTPUTS, Tensor(name="scores", datatype=Datatype.FP32, shape=(-1, 3)))
+    found = parity.measure(
+        lambda _: {"y": floats(1, 2)}, lambda _: [floats(1, 2)[:, np.newaxis], floats(9)], two, [{}], generated=True, allowed=0
+    )
+    assert str(found) == "max abs 0.0e+00, relative 0.0e+00, 1 generated samples, 1 of 2 outputs"
+
+
 def test_inputs_are_made_up_the_same_way_each_time() -> None:
     schema = (
         Tensor(name="a", datatype=Datatype.FP32, shape=(-1, 3, -1)),
