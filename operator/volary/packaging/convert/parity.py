@@ -5,6 +5,7 @@ the output's scale, the largest |source|. An output with answers up to 8.0 that 
 by 5e-7. For all others (labels, truths, text): the share of elements that differ.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -44,7 +45,7 @@ class Parity:
     @property
     def worst(self) -> Compared:
         """The output that deviates the most."""
-        return max(self.outputs, key=lambda each: each.relative)
+        return max(self.outputs, key=lambda each: math.inf if math.isnan(each.relative) else each.relative)
 
     @override
     def __str__(self) -> str:
@@ -127,7 +128,7 @@ def _compare(name: str, expected: list[Array], found: list[Array]) -> Compared:
 
 
 def _words(array: Array) -> Array:
-    return array if array.dtype.kind in "biu" else np.array([x.decode() if isinstance(x, bytes) else str(x) for x in array], dtype=object)
+    return array if array.dtype.kind in "biuf" else np.array([x.decode() if isinstance(x, bytes) else str(x) for x in array], dtype=object)
 
 
 def _generated(random: np.random.Generator, tensor: Tensor) -> Array:

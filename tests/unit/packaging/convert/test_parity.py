@@ -40,6 +40,7 @@ def floats(*values: float) -> Any:
         (np.array([1, 2, 3, 4]), np.array([1, 2, 3, 5]), 1.0, 0.25),
         (np.array(["a", "b"], object), np.array([b"a", b"c"], object), 1.0, 0.5),
         (np.array([True, False]), np.array([True, False]), 0.0, 0.0),
+        (np.array([0.0, 1.0]), np.array([0, 1]), 0.0, 0.0),  # a classifier of labels that are written as floats
         (floats(), floats(), 0.0, 0.0),
     ],
 )
@@ -64,6 +65,12 @@ def test_another_answer_is_refused(before: Any, after: Any) -> None:
     with pytest.raises(Refused) as caught:
         measure(before, after)
     assert caught.value.reason is Reason.DEVIATION_TOO_LARGE
+
+
+def test_an_output_that_is_not_a_number_is_found_beside_one_that_agrees() -> None:
+    two = (*OUTPUTS, Tensor(name="z", datatype=Datatype.FP32, shape=(-1,)))
+    with pytest.raises(Refused, match="output 'z' by nan"):
+        parity.measure(lambda _: [floats(1), floats(1)], lambda _: [floats(1), floats(NAN)], two, [{}], generated=False, allowed=1)
 
 
 def test_other_outputs_are_refused() -> None:
