@@ -50,7 +50,7 @@ class Small(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.left, self.right = nn.Linear(3, 4), nn.Linear(2, 4)
+        self.left, self.right = nn.Linear(3, 128), nn.Linear(2, 128)
 
     def forward(self, b: Any, a: Any) -> Any:
         together = torch.relu(self.left(a) + self.right(b))

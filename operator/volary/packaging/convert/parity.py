@@ -5,9 +5,10 @@ the output's scale, the largest |source|. An output with answers up to 8.0 that 
 by 5e-7. For all others (labels, truths, text): the share of elements that differ.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from typing_extensions import override
@@ -39,17 +40,19 @@ class Parity:
     outputs: tuple[Compared, ...]
     samples: int
     generated: bool  # whether the inputs were made up here
+    of: int  # outputs of the converted model; some of them may have no counterpart
 
     @property
     def worst(self) -> Compared:
         """The output that deviates the most."""
-        return max(self.outputs, key=lambda each: each.relative)
+        return max(self.outputs, key=lambda each: math.inf if math.isnan(each.relative) else each.relative)
 
     @override
     def __str__(self) -> str:
         """For people and for the manifest; two digits, as the others are chance."""
         kind = "generated" if self.generated else "given"
-        return f"max abs {self.worst.absolute:.1e}, relative {self.worst.relative:.1e}, {self.samples} {kind} samples"
+        part = "" if len(self.outputs) == self.of else f", {len(self.outputs)} of {self.of} outputs"
+        return f"max abs {self.worst.absolute:.1e}, relative {self.worst.relative:.1e}, {self.samples} {kind} samples{part}"
 
 
 def generate(schema: tuple[Tensor, ...]) -> list[Inputs]:
@@ -64,17 +67,14 @@ def measure(
     predict: Predict, run: Predict, outputs: tuple[Tensor, ...], inputs: Sequence[Inputs], *, generated: bool, allowed: float
 ) -> Parity:
     """Compare on each input. Raises Refused (DeviationTooHigh)."""
-    expected: dict[str, list[Array]] = {tensor.name: [] for tensor in outputs}
-    found: dict[str, list[Array]] = {tensor.name: [] for tensor in outputs}
-    for each in inputs:
-        for name, array in _named(predict(each), outputs).items():
-            expected[name].append(array)
-        for name, array in _named(run(each), outputs).items():
-            found[name].append(array)
+    names = [tensor.name for tensor in outputs]
+    expected = [_named(predict(each), names) for each in inputs]
+    found = [_named(run(each), names) for each in inputs]
     parity = Parity(
-        tuple(_compare(tensor.name, expected[tensor.name], found[tensor.name]) for tensor in outputs),
+        tuple(_compare(name, [each[name] for each in expected], [each[name] for each in found]) for name in expected[0]),
         sum(len(next(iter(each.values()))) if _batched(each) else 1 for each in inputs),
         generated,
+        len(names),
     )
     worst = parity.worst
     if not worst.relative <= allowed:  # a NaN is no agreement either
@@ -90,13 +90,24 @@ def _batched(inputs: Inputs) -> bool:
     return bool(inputs) and next(iter(inputs.values())).ndim > 0
 
 
-def _named(answers: Mapping[str, Any] | Sequence[Any], outputs: tuple[Tensor, ...]) -> dict[str, Array]:
-    names = [tensor.name for tensor in outputs]
-    given = answers if isinstance(answers, Mapping) else dict(zip(names, answers, strict=False))
-    if set(given) != set(names) or (not isinstance(answers, Mapping) and len(answers) != len(names)):
-        shown = sorted(given) if isinstance(answers, Mapping) else len(answers)
-        raise Refused(Reason.DEVIATION_TOO_HIGH, f"the source answers with the outputs {shown}, the converted model with {names}")
-    return {name: np.asarray(given[name]) for name in names}
+def _named(answers: Mapping[str, Any] | Sequence[Any], names: Sequence[str]) -> dict[str, Array]:
+    """The outputs by name. A list has all of them; a mapping may have those that have a counterpart."""
+    if isinstance(answers, Mapping):
+        if not set(answers) <= set(names):
+            _other_outputs(sorted(answers), names)
+        return {name: _column(np.asarray(array)) for name, array in answers.items()}
+    if len(answers) != len(names):
+        _other_outputs(len(answers), names)
+    return {name: _column(np.asarray(array)) for name, array in zip(names, answers, strict=True)}
+
+
+def _other_outputs(found: object, names: Sequence[str]) -> NoReturn:
+    raise Refused(Reason.DEVIATION_TOO_HIGH, f"the source answers with the outputs {found}, the converted model with {list(names)}")
+
+
+def _column(array: Array) -> Array:
+    """A list of numbers and a matrix of one column are the same answer; scikit-learn has the one, ONNX the other."""
+    return array[:, np.newaxis] if array.ndim == 1 else array
 
 
 def _compare(name: str, expected: list[Array], found: list[Array]) -> Compared:
@@ -117,7 +128,7 @@ def _compare(name: str, expected: list[Array], found: list[Array]) -> Compared:
 
 
 def _words(array: Array) -> Array:
-    return array if array.dtype.kind in "biu" else np.array([x.decode() if isinstance(x, bytes) else str(x) for x in array], dtype=object)
+    return array if array.dtype.kind in "biuf" else np.array([x.decode() if isinstance(x, bytes) else str(x) for x in array], dtype=object)
 
 
 def _generated(random: np.random.Generator, tensor: Tensor) -> Array:

@@ -117,7 +117,7 @@ def _origin(source: Source, converted: Converted, inspected: "Inspected") -> Map
 
 def _parity(source: Source, converted: Converted, inspected: "Inspected") -> str:
     if converted.predict is None:
-        return "not compared: this kind of model has other outputs after conversion"
+        return "not compared: this kind of model has no answers of its own"
     compared = _compared(source, converted, inspected, converted.predict)
     return "not compared: no samples were given, and text cannot be made up" if compared is None else str(compared)
 

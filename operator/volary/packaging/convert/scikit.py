@@ -36,7 +36,7 @@ def convert(source: Source, to: Target, workdir: Path) -> Converted:
     graph = workdir / "model.onnx"
     graph.write_bytes(model.SerializeToString())
     notes = ("numbers with a fraction become 32-bit floats",)
-    predict = _predict(estimator, list(columns))
+    predict = _predict(estimator, list(columns), [each.name for each in model.graph.output])
     return Converted(
         graph=graph,
         format=FORMATS[to],
@@ -106,23 +106,28 @@ def _type(array: Any) -> Any:
     return kind([None, *array.shape[1:]])
 
 
-def _predict(estimator: Any, names: list[str]) -> Predict | None:
-    """Answers in the order of the graph's outputs. Other kinds than these have outputs of their own, and are not compared."""
+def _predict(estimator: Any, columns: list[str], outputs: list[str]) -> Predict | None:
+    """What of the estimator's answers the outputs are; scores and distances differ in kind, so of others the labels alone."""
     kind = need("sklearn.utils", "sklearn", "scikit-learn").get_tags(estimator).estimator_type
-
-    def given(inputs: Mapping[str, Any]) -> Any:
-        if len(names) == 1:
-            return next(iter(inputs.values()))
-        pandas = need("pandas", "sklearn", "a model of several columns")
-        return pandas.DataFrame({name: inputs[name].ravel() for name in names})
-
+    methods = ["predict"] if hasattr(estimator, "predict") else ["transform"]
     if kind == "classifier" and hasattr(estimator, "predict_proba"):
-        return lambda inputs: [estimator.predict(given(inputs)), estimator.predict_proba(given(inputs))]
-    if kind == "regressor":
-        return lambda inputs: [np.asarray(estimator.predict(given(inputs))).reshape(len(next(iter(inputs.values()))), -1)]
-    if kind is None and hasattr(estimator, "transform") and not hasattr(estimator, "predict"):
-        return lambda inputs: [estimator.transform(given(inputs))]
-    return None
+        methods = ["predict", "predict_proba"]
+    if not hasattr(estimator, methods[0]):
+        return None
+
+    def predict(inputs: Mapping[str, Any]) -> dict[str, Any]:
+        given = _given(inputs, columns)
+        return {name: getattr(estimator, method)(given) for name, method in zip(outputs, methods, strict=False)}
+
+    return predict
+
+
+def _given(inputs: Mapping[str, Any], columns: list[str]) -> Any:
+    """What the estimator takes: a matrix, or the data frame it was fitted to."""
+    if len(columns) == 1:
+        return next(iter(inputs.values()))
+    pandas = need("pandas", "sklearn", "a model of several columns")
+    return pandas.DataFrame({name: inputs[name].ravel() for name in columns})
 
 
 def _unfitted(estimator: Any) -> NoReturn:

@@ -40,6 +40,7 @@ def floats(*values: float) -> Any:
         (np.array([1, 2, 3, 4]), np.array([1, 2, 3, 5]), 1.0, 0.25),
         (np.array(["a", "b"], object), np.array([b"a", b"c"], object), 1.0, 0.5),
         (np.array([True, False]), np.array([True, False]), 0.0, 0.0),
+        (np.array([0.0, 1.0]), np.array([0, 1]), 0.0, 0.0),  # a classifier of labels that are written as floats
         (floats(), floats(), 0.0, 0.0),
     ],
 )
@@ -66,6 +67,12 @@ def test_another_answer_is_refused(before: Any, after: Any) -> None:
     assert caught.value.reason is Reason.DEVIATION_TOO_HIGH
 
 
+def test_an_output_that_is_not_a_number_is_found_beside_one_that_agrees() -> None:
+    two = (*OUTPUTS, Tensor(name="z", datatype=Datatype.FP32, shape=(-1,)))
+    with pytest.raises(Refused, match="output 'z' by nan"):
+        parity.measure(lambda _: [floats(1), floats(1)], lambda _: [floats(1), floats(NAN)], two, [{}], generated=False, allowed=1)
+
+
 def test_other_outputs_are_refused() -> None:
     with pytest.raises(Refused, match=r"the outputs \['z'\], the converted model with \['y'\]"):
         parity.measure(lambda _: {"z": floats(1)}, lambda _: [floats(1)], OUTPUTS, [{}], generated=False, allowed=1)
@@ -78,6 +85,14 @@ def test_a_model_that_is_off_by_a_share_of_its_scale_deviates_by_that_share(valu
     before = np.array(values, np.float64)
     found = measure(before, before + share * np.max(np.abs(before)), allowed=1.0)
     assert found.worst.relative <= share * (1 + 1e-6) + 1e-12
+
+
+def test_a_list_and_a_column_are_the_same_answer_and_part_of_the_outputs_may_be_compared() -> None:
+    two = (*OUTPUTS, Tensor(name="scores", datatype=Datatype.FP32, shape=(-1, 3)))
+    found = parity.measure(
+        lambda _: {"y": floats(1, 2)}, lambda _: [floats(1, 2)[:, np.newaxis], floats(9)], two, [{}], generated=True, allowed=0
+    )
+    assert str(found) == "max abs 0.0e+00, relative 0.0e+00, 1 generated samples, 1 of 2 outputs"
 
 
 def test_inputs_are_made_up_the_same_way_each_time() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.cluster import KMeans  # type: ignore[import-untyped] # it has no types
-from sklearn.linear_model import LinearRegression, LogisticRegression  # type: ignore[import-untyped] # as above
+from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier  # type: ignore[import-untyped] # as above
 from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped] # as above
 from sklearn.tree import DecisionTreeClassifier  # type: ignore[import-untyped] # as above
 
@@ -69,9 +69,10 @@ def test_text_labels(tmp_path: Path) -> None:
     assert made.facts["convert.parity"].startswith("max abs ")
 
 
-def test_what_has_other_outputs_after_conversion_is_not_compared(tmp_path: Path) -> None:
-    made = prepared(KMeans(3, n_init=1, random_state=0).fit(trained.digits()[0]), tmp_path)
-    assert made.facts["convert.parity"].startswith("not compared")
+def test_where_scores_differ_in_kind_the_labels_are_compared(tmp_path: Path) -> None:
+    x, y = trained.digits()
+    for estimator in (KMeans(3, n_init=1, random_state=0).fit(x[:100]), RidgeClassifier().fit(x, y)):
+        assert prepared(estimator, tmp_path, x[:50]).facts["convert.parity"].endswith("50 given samples, 1 of 2 outputs")
 
 
 def test_an_estimator_that_is_not_fitted(tmp_path: Path) -> None:
