@@ -63,6 +63,13 @@ def _configure_metadata(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--training", type=_named(str), action="append", metavar="KEY=VALUE", help="where it comes from: data set, commit, run"
     )
+    group.add_argument(
+        "--require",
+        type=_named(str),
+        action="append",
+        metavar="KEY=VALUE",
+        help="the least a runtime must offer: opset=18, memory=512Mi, providers=CUDAExecutionProvider,CPUExecutionProvider",
+    )
     group.add_argument("--metric", type=_named(float), action="append", metavar="NAME=NUMBER", help="a score known before")
     group.add_argument("--evaluate", metavar="MODULE:FUNCTION", help="measures scores: it gets predict(inputs), and returns numbers")
     group.add_argument("--min-metric", type=_named(float), action="append", metavar="NAME=NUMBER", help="refuse a model that scores lower")
@@ -124,6 +131,7 @@ def wishes(args: argparse.Namespace) -> "Project":
         "tolerances": tolerances,
         "labels": dict(args.label or []),
         "training": dict(args.training or []),
+        "requirements": {name: _need(name, text) for name, text in args.require or []} or None,
         "metrics": dict(args.metric or []),
         "minimums": dict(args.min_metric or []),
     }
@@ -168,6 +176,17 @@ def _named(kind: Callable[[str], object]) -> Callable[[str], tuple[str, object]]
             raise argparse.ArgumentTypeError(f"{text!r}: {value!r} does not fit") from None
 
     return parse
+
+
+def _need(name: str, text: str) -> object:
+    """As `volary.yaml` would have it; what does not fit is told when all is read."""
+    match name:
+        case "opset" if text.isdecimal():
+            return int(text)
+        case "providers":
+            return text.split(",")
+        case _:
+            return text
 
 
 def _tolerance(text: str) -> dict[str, float]:

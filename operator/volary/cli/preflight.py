@@ -1,6 +1,7 @@
 """`volary preflight`: the Job that looks at a version before any pod starts."""
 
 import argparse
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from volary.agent import preflight, signed, source, termination
 from volary.agent.retry import Patience
 from volary.cli import storage
 from volary.common import logs
+from volary.common.names import PUBLIC_KEY_VARIABLE
 
 NAME = "preflight"
 HELP = "check a version before any pod starts (in a Job)"
@@ -25,8 +27,9 @@ def run(args: argparse.Namespace) -> int:
     logs.configure("info")
     try:
         place, wanted, patience = storage.connect(args, args.uri), storage.wanted(args), Patience(budget=_BUDGET)
-        if args.public_key is not None:
-            found, key = patience.retry(lambda: source.find(place, wanted)), args.public_key.read_bytes()
+        key = _public_key(args)
+        if key is not None:
+            found = patience.retry(lambda: source.find(place, wanted))
             patience.retry(lambda: signed.check(place, found, key))
             wanted = replace(wanted, digest=found.digest)  # what was signed is what is looked at
         outcome = preflight.check(place, wanted, patience=patience)
@@ -34,3 +37,11 @@ def run(args: argparse.Namespace) -> int:
         return termination.report(error, args.termination_log)
     termination.write(outcome, args.termination_log)
     return 0
+
+
+def _public_key(args: argparse.Namespace) -> bytes | None:
+    """From the file that is named, or from where the operator puts the content of the Secret; None: no signature is wanted."""
+    if args.public_key is not None:
+        return bytes(args.public_key.read_bytes())
+    given = os.environ.get(PUBLIC_KEY_VARIABLE)
+    return None if given is None else given.encode()
