@@ -8,6 +8,7 @@ from pathlib import Path
 
 from volary.bundle import limits
 from volary.cli import source
+from volary.cli.source import Wanted
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
 from volary.packaging import convert
@@ -34,7 +35,10 @@ def run(args: argparse.Namespace) -> int:
     if output.exists():
         raise Refused(Reason.NAME_CONFLICT, f"{output} exists; choose another --output or remove it")
     output.parent.mkdir(parents=True, exist_ok=True)
-    with source.opened(args) as model, tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as work:
+    wanted = Wanted(
+        model=args.model, factory=args.factory, network=args.network, to=args.to, max_deviation=args.max_deviation, output=output
+    )
+    with source.opened(wanted, args) as model, tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as work:
         made, laid = Path(work) / "made", Path(work) / "laid"
         made.mkdir()
         laid.mkdir()

@@ -14,9 +14,10 @@ from volary import packaging
 from volary.bundle import golden, limits
 from volary.bundle.manifest import Tensor
 from volary.cli import describe, source
+from volary.cli.source import Wanted
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
-from volary.packaging import Bundle
+from volary.packaging import Bundle, Recipe
 
 if TYPE_CHECKING:
     from volary.packaging.project import Project
@@ -78,14 +79,14 @@ def _configure_metadata(group: argparse._ArgumentGroup) -> None:
 def run(args: argparse.Namespace) -> int:
     """0."""
     from volary.packaging import project
+    from volary.packaging import recipe as recipes
 
     wanted, home = asked(args)
-    recipe = project.recipe(wanted if args.factory is None else wanted.model_copy(update={"model": args.factory}), home)
-    if args.factory is None:
-        args.model = wanted.model
+    recipe = project.recipe(wanted, home)
+    recipes.check(recipe)  # before anything is downloaded or trained
     try:
         # A function of the user's may print; our stdout is for data.
-        with source.opened(args) as model, redirect_stdout(sys.stderr):
+        with redirect_stdout(sys.stderr), source.opened(_source(args, wanted, recipe), args) as model:
             bundle = packaging.make(replace(recipe, model=model))
     except Refused as error:
         if args.debug and error.__cause__ is not None:
@@ -100,6 +101,19 @@ def run(args: argparse.Namespace) -> int:
     if bundle.manifest.golden is None:
         sys.stderr.write("there are no golden samples: pods cannot prove that they serve this model; add --golden FILE, or --golden auto\n")
     return 0
+
+
+def _source(args: argparse.Namespace, wanted: "Project", recipe: Recipe) -> Wanted:
+    """Where the model comes from. A module is beside whatever names it, as for scores."""
+    return Wanted(
+        model=wanted.model,
+        factory=wanted.factory,
+        network=wanted.network,
+        to=wanted.to,
+        max_deviation=wanted.max_deviation,
+        output=recipe.output,
+        home=Path() if args.file is None or args.factory or args.network else args.file.parent,
+    )
 
 
 def asked(args: argparse.Namespace) -> "tuple[Project, Path]":
@@ -125,8 +139,10 @@ def wishes(args: argparse.Namespace) -> "Project":
     tolerances = dict(args.tolerance or [])
     for output in args.argmax or []:
         tolerances[output] = tolerances.get(output, {}) | {"argmax": True}
-    same = ("model", "name", "version", "output", "golden", "absolute", "relative", "config", "license", "evaluate")
+    same = ("model", "network", "to", "name", "version", "output", "golden", "absolute", "relative", "config", "license", "evaluate")
     fields = {name: getattr(args, name) for name in same} | {
+        "from": args.factory,
+        "maxDeviation": args.max_deviation,
         "dims": dict(args.dim or []),
         "tolerances": tolerances,
         "labels": dict(args.label or []),

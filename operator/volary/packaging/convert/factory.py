@@ -1,8 +1,6 @@
 """`MODULE:NAME`: a function or class of the person's own code that makes a model."""
 
 import importlib
-import sys
-from pathlib import Path
 from typing import Any, NoReturn
 
 from volary.common.errors import Refused
@@ -11,17 +9,14 @@ from volary.packaging.convert.source import Kind, Source
 
 
 def make(spec: str) -> Any:
-    """Call `NAME` of `MODULE`, which is looked for in the current directory too. Raises Refused (SpecInvalid)."""
+    """Call `NAME` of `MODULE`, which must be importable, see `volary.packaging.importing`. Raises Refused (SpecInvalid)."""
     module_name, _, name = spec.partition(":")
     if not module_name or not all(part.isidentifier() for part in (*module_name.split("."), name)):
         _invalid(spec, "it is not MODULE:NAME")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
     try:
         module = importlib.import_module(module_name)
     except Exception as error:  # noqa: BLE001 -- a person's module may fail with anything
-        _invalid(spec, f"{module_name} cannot be imported from {here}: {_said(error)}")
+        _invalid(spec, f"{module_name} cannot be imported: {_said(error)}")
     maker = getattr(module, name, None)
     if not callable(maker):
         _invalid(spec, f"{module_name} has no function or class {name!r}")
