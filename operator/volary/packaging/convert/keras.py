@@ -9,6 +9,7 @@ from volary.common.reasons import Reason
 from volary.packaging.convert import savedmodel
 from volary.packaging.convert.packages import named, need
 from volary.packaging.convert.source import FORMATS, Converted, Predict, Source, Target
+from volary.packaging.session import first_line
 
 
 def convert(source: Source, to: Target, workdir: Path) -> Converted:
@@ -36,7 +37,7 @@ def _load(source: Source) -> Any:
     try:
         return keras.models.load_model(source.path, compile=False, safe_mode=True)
     except Exception as error:  # noqa: BLE001 -- as above
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        first = first_line(error)
         hint = "custom layers: make the model in your code and give --from MODULE:FUNCTION"
         raise Refused(Reason.LOAD_FAILED, f"Keras cannot load {source.name}: {first}; {hint}") from None
 

@@ -20,6 +20,7 @@ from volary.common.reasons import Reason
 from volary.packaging.convert import factory
 from volary.packaging.convert.packages import named, need
 from volary.packaging.convert.source import FORMATS, Converted, Kind, Predict, Source, Target
+from volary.packaging.session import first_line
 
 _COMPILED = "aotinductor"  # folder of a .pt2 file with shared libraries, which PyTorch opens while it loads
 _WRAPPED = ("state_dict", "model_state_dict")  # where checkpoints of training loops keep the weights
@@ -56,7 +57,7 @@ def _program(torch: Any, source: Source) -> tuple[Any, tuple[Any, ...]]:
     try:
         return torch.export.export(module, arguments, dynamic_shapes=shapes), arguments
     except Exception as error:  # noqa: BLE001 -- tracing runs the person's code
-        _failed(source, Target.ONNX, f"torch.export: {_first_line(error)}")
+        _failed(source, Target.ONNX, f"torch.export: {first_line(error)}")
 
 
 def _load_program(torch: Any, source: Source) -> Any:
@@ -162,7 +163,7 @@ def _to_onnx(torch: Any, source: Source, program: Any, graph: Path) -> Path:
         exported = torch.onnx.export(program, dynamo=True, verbose=False, output_names=names)
         exported.save(str(graph), external_data=size > _ONE_FILE)
     except Exception as error:  # noqa: BLE001 -- the exporter's errors have no common base
-        _failed(source, Target.ONNX, f"torch.onnx: {_first_line(error)}")
+        _failed(source, Target.ONNX, f"torch.onnx: {first_line(error)}")
     return graph
 
 
@@ -181,7 +182,7 @@ def _to_tflite(torch: Any, source: Source, program: Any, arguments: tuple[Any, .
     try:
         litert.convert(Named().eval(), sample_kwargs=one).export(str(graph))
     except Exception as error:  # noqa: BLE001 -- as above
-        _failed(source, Target.TFLITE, f"litert-torch: {_first_line(error)}")
+        _failed(source, Target.TFLITE, f"litert-torch: {first_line(error)}")
     return graph
 
 
@@ -224,7 +225,3 @@ def _unreadable(source: Source, reader: str, error: Exception) -> NoReturn:
 
 def _failed(source: Source, to: Target, said: str) -> NoReturn:
     raise Refused(Reason.CONVERSION_FAILED, f"{source.name} cannot become {to}: {said}") from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

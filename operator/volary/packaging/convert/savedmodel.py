@@ -15,6 +15,7 @@ from volary.packaging.bundle import reader
 from volary.packaging.convert.detect import SAVED_MODEL
 from volary.packaging.convert.packages import named, need
 from volary.packaging.convert.source import FORMATS, Converted, Predict, Source, Target
+from volary.packaging.session import first_line
 
 _OPSET = 18  # the highest that tf2onnx 1.17 writes
 
@@ -64,7 +65,7 @@ def load(directory: Path) -> Any:
     try:
         return tf.saved_model.load(str(directory)).signatures[SERVING]
     except Exception as error:  # noqa: BLE001 -- TensorFlow's errors have no common base
-        raise Refused(Reason.LOAD_FAILED, f"TensorFlow cannot load {directory}: {_first_line(error)}") from None
+        raise Refused(Reason.LOAD_FAILED, f"TensorFlow cannot load {directory}: {first_line(error)}") from None
 
 
 def call(function: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,7 +76,7 @@ def call(function: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 def failed(source: Source, to: Target, error: Exception | str) -> NoReturn:
     """The converter gave up."""
-    said = error if isinstance(error, str) else _first_line(error)
+    said = error if isinstance(error, str) else first_line(error)
     raise Refused(Reason.CONVERSION_FAILED, f"{source.name} cannot become {to}: {said}") from None
 
 
@@ -101,7 +102,3 @@ def _to_tflite(source: Source, directory: Path, graph: Path) -> Path:
     except Exception as error:  # noqa: BLE001 -- as above
         failed(source, Target.TFLITE, error)
     return graph
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

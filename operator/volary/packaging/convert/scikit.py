@@ -17,6 +17,7 @@ from volary.common.reasons import Reason
 from volary.packaging.convert import factory
 from volary.packaging.convert.packages import named, need
 from volary.packaging.convert.source import FORMATS, Converted, Kind, Predict, Source, Target
+from volary.packaging.session import first_line
 
 
 def convert(source: Source, to: Target, workdir: Path) -> Converted:
@@ -31,7 +32,7 @@ def convert(source: Source, to: Target, workdir: Path) -> Converted:
             options={id(estimator): {"zipmap": False}} if hasattr(estimator, "predict_proba") else None,
         )
     except Exception as error:  # noqa: BLE001 -- each converter of skl2onnx raises its own
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        first = first_line(error)
         raise Refused(Reason.CONVERSION_FAILED, f"skl2onnx cannot convert {type(estimator).__name__}: {first}") from None
     graph = workdir / "model.onnx"
     graph.write_bytes(model.SerializeToString())

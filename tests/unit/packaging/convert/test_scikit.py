@@ -141,7 +141,7 @@ def test_a_function_that_makes_the_model(tmp_path: Path, capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        ("no_such_module_here:make", "no_such_module_here cannot be imported from"),
+        ("no_such_module_here:make", "no_such_module_here cannot be imported: ModuleNotFoundError"),
         (FACTORY.replace("classifier", "nowhere"), "has no function or class 'nowhere'"),
         (FACTORY.replace("classifier", "fails"), "fails() fails: ValueError: no data"),
         (FACTORY.replace(":classifier", ""), "it is not MODULE:NAME"),
