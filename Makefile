@@ -5,7 +5,8 @@ SHELL := bash
 BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help venv demo demo-down test check unit cluster-test test-convert generate format constraints cluster-up cluster-down test-thorough clean
+.PHONY: bench-optimise test-convert
+.PHONY: help venv demo demo-down test check unit cluster-test generate format constraints cluster-up cluster-down test-thorough clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -38,7 +39,10 @@ test-convert: venv ## conversions of PyTorch and TensorFlow models, in environme
 	@$(BIN)/python -m tests.convert $(ARGS)
 
 test-thorough: venv ## the invariants with many more examples
-	@HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -m "not cluster" --timeout 3600 tests/unit/planning
+	@HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -m "not cluster" --timeout 3600 tests/unit/planning tests/unit/bundle/test_graph_fuzz.py
+
+bench-optimise: venv ## what each option of `volary optimise` is worth: sizes, latencies, side by side
+	@$(BIN)/python -m tests.bench.optimise $(ARGS)
 
 generate: venv ## CRD, chart copies and reference pages from the types
 	@$(BIN)/volary crd --write

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from tests.cluster import ClusterError, load_images, up
@@ -15,7 +17,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     capture = session.config.pluginmanager.getplugin("capturemanager")
     try:
         with capture.global_and_fixture_disabled():
-            console = Console()
+            console = Console(sys.stderr)  # as it is here: an earlier one is the captured one
             cluster = up(console)
             if cluster.own:
                 load_images(cluster, console)

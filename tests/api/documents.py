@@ -57,6 +57,7 @@ def weights(*values: object) -> list[dict[str, object]]:
 
 GOOD = (
     Case("minimal", {}),
+    Case("signed", {"spec.model.verify": {"publicKeySecretName": "signer"}}),
     Case("tensorflow", {"spec.runtime.name": "tensorflow-serving"}),
     Case("uri-bucket-only", {"spec.model.uri": "s3://models"}),
     Case("uri-deep-with-slash", {"spec.model.uri": "s3://my.models-1/a/B_c/d-e.f/"}),

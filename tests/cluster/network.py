@@ -43,6 +43,9 @@ def create() -> None:
     for network in (POD_NETWORK, SERVICE_NETWORK):
         run(["ip", "route", "add", str(network), "via", NODE_IP, "dev", HOST_LINK])
     run([*ENTER, "tee", "/proc/sys/net/ipv4/ip_forward"], stdin="1")
+    # A Service that kube-proxy does not know yet refuses at once. Forwarded, the first packet would leave an entry in
+    # the connection tracker that swallows every connection from the same port for two minutes, long after the rules are there.
+    run([*ENTER, "iptables", "--wait", "--append", "FORWARD", "--destination", str(SERVICE_NETWORK), "--jump", "REJECT"])
 
 
 def bridges_pass_iptables() -> bool:

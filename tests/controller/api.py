@@ -8,6 +8,7 @@ import secrets
 from contextlib import asynccontextmanager, contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from kubernetes import client, config
 
@@ -76,8 +77,8 @@ def install_definition() -> None:
 
 async def connection() -> Connection:
     """As the code under test would connect."""
-    os.environ["KUBECONFIG"] = kubeconfig()
-    return await connect()
+    with patch.dict(os.environ, KUBECONFIG=kubeconfig()):  # the end-to-end tests of this session look at it too
+        return await connect()
 
 
 @asynccontextmanager

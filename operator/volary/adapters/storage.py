@@ -12,8 +12,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http import HTTPStatus
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 CHUNK = 256 * limits.KIB
 CONNECT_SECONDS = 5
 READ_SECONDS = 20  # between two bytes, not for a whole object
+DELETE_MOST = 1000  # keys in one request: the S3 API takes no more
 _CONNECTIONS = 16
 _DEFAULT_REGION = "us-east-1"
 
@@ -37,10 +38,11 @@ Progress = Callable[[int], None]  # called with the bytes moved since the last c
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One object of a listing. The key is whatever somebody wrote, relative to the place."""
+    """An object as a listing tells of it."""
 
     key: str
     size: int  # bytes
+    modified: datetime  # by the storage's clock, in UTC
 
 
 class Storage(Protocol):
@@ -65,8 +67,14 @@ class Storage(Protocol):
     def put_file(self, key: str, path: Path, progress: Progress) -> None:
         """Write an object from a file, over whatever was there."""
 
-    def list(self, limit: int) -> Sequence[Listed]:
-        """What is below the place, sorted by key: the first `limit` objects."""
+    def put(self, key: str, data: bytes) -> None:
+        """Write a small object, over whatever was there."""
+
+    def list(self, prefix: str) -> Iterator[Listed]:
+        """All objects whose key begins with `prefix`, in the order of their keys."""
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete at most `DELETE_MOST` objects; one that is not there is no error."""
 
 
 def exists(storage: Storage, key: str, size: int) -> bool:
@@ -141,17 +149,28 @@ class S3:
         with self._translated(key):
             self.client.upload_file(str(path), self.location.bucket, self.location.key(key), Callback=progress)
 
-    def list(self, limit: int) -> Sequence[Listed]:
+    def put(self, key: str, data: bytes) -> None:
         """See Storage."""
-        found: list[Listed] = []
-        prefix = self.location.key("")
-        with self._translated("a listing"):
-            pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.location.bucket, Prefix=prefix)
-            for page in islice(pages, limit):  # empty pages could go on for ever
-                found += [Listed(each["Key"].removeprefix(prefix), each["Size"]) for each in page.get("Contents", [])]
-                if len(found) >= limit:
-                    break
-        return sorted(found[:limit], key=lambda each: each.key)
+        with self._translated(key):
+            self.client.put_object(Bucket=self.location.bucket, Key=self.location.key(key), Body=data)
+
+    def list(self, prefix: str) -> Iterator[Listed]:
+        """See Storage."""
+        pages = self.client.get_paginator("list_objects_v2")
+        with self._translated(prefix):
+            for page in pages.paginate(Bucket=self.location.bucket, Prefix=self.location.key(prefix)):
+                for found in page.get("Contents", ()):
+                    yield Listed(found["Key"].removeprefix(self.location.key("")), found["Size"], found["LastModified"].astimezone(UTC))
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """See Storage."""
+        if not keys:
+            return  # an empty list is malformed to S3
+        with self._translated(keys[0]):
+            wanted: Any = {"Objects": [{"Key": self.location.key(key)} for key in keys], "Quiet": True}
+            answer = self.client.delete_objects(Bucket=self.location.bucket, Delete=wanted)
+        for error in answer.get("Errors", ()):  # the request went well, some of its objects did not
+            raise _of_deletion(str(error.get("Code", "")), self, str(error.get("Key", "")).removeprefix(self.location.key("")))
 
     @contextmanager
     def _translated(self, key: str) -> Iterator[None]:
@@ -266,6 +285,13 @@ def _of_answer(error: Any, storage: S3, key: str) -> VolaryError:
     return Transient(Reason.STORAGE_THROTTLED, f"{storage.place} asks to slow down or fails ({shown}) at {key}")
 
 
+def _of_deletion(code: str, storage: S3, key: str) -> VolaryError:
+    """Why one object of many was not deleted."""
+    if code in _REFUSED_CODES:
+        return Refused(Reason.CREDENTIALS_REFUSED, f"{storage.place} refuses these credentials to delete {key}")
+    return Transient(Reason.STORAGE_THROTTLED, f"{storage.place} did not delete {key}")
+
+
 # ---- the fake ---------------------------------------------------------------------------------
 
 
@@ -277,6 +303,8 @@ class InMemory:
     place: str = "memory"
     reads: list[str] = field(default_factory=list)
     chunk: int = CHUNK
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    modified: dict[str, datetime] = field(default_factory=dict)  # what is absent was written at `clock()`
 
     def read(self, key: str, limit: int) -> bytes:
         """See Storage."""
@@ -308,9 +336,21 @@ class InMemory:
         self.objects[key] = path.read_bytes()
         progress(len(self.objects[key]))
 
-    def list(self, limit: int) -> Sequence[Listed]:
+    def put(self, key: str, data: bytes) -> None:
         """See Storage."""
-        return [Listed(key, len(self.objects[key])) for key in sorted(self.objects)[:limit]]
+        self.objects[key] = data
+        self.modified[key] = self.clock()
+
+    def list(self, prefix: str) -> Iterator[Listed]:
+        """See Storage."""
+        for key in sorted(key for key in self.objects if key.startswith(prefix)):
+            yield Listed(key, len(self.objects[key]), self.modified.get(key) or self.clock())
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """See Storage."""
+        for key in keys:
+            self.objects.pop(key, None)
+            self.modified.pop(key, None)
 
     def _get(self, key: str) -> bytes:
         try:

@@ -11,7 +11,7 @@ from volary.agent import pool, source, store
 from volary.agent.retry import Patience
 from volary.agent.source import Found, Wanted
 from volary.agent.store import Store
-from volary.bundle import formats, layout, limits
+from volary.bundle import formats, graph, layout, limits
 from volary.bundle.manifest import NAME_PATTERN, File, Manifest
 from volary.common.errors import Refused, Transient
 from volary.common.reasons import Reason
@@ -93,6 +93,7 @@ def fetch(
     )
     for file in found.manifest.files:
         _check_magic(local, file)
+    graph.check(found.manifest, lambda file: local.reader(file.sha256))
     target = directory / model / formats.folder(found.manifest.format, wanted.version)
     if not local.is_published(found.manifest.files, found.data, target):
         local.publish(found.manifest.files, found.data, target)

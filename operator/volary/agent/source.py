@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from volary.adapters import repository
 from volary.adapters.storage import Storage
 from volary.bundle import formats, layout, limits, manifest, paths
 from volary.bundle.manifest import File, Manifest
@@ -43,9 +44,8 @@ def find(storage: Storage, wanted: Wanted) -> Found:
     except Refused as error:
         if error.reason is not Reason.FILE_NOT_FOUND:
             raise
-        raise Refused(
-            Reason.VERSION_NOT_FOUND, f"there is no version {wanted.version} in {storage.place}; `volary push` it or correct the version"
-        ) from None
+        remedy = repository.hint(storage, wanted.version) or "; `volary push` it or correct the version"
+        raise Refused(Reason.VERSION_NOT_FOUND, f"there is no version {wanted.version} in {storage.place}{remedy}") from None
     return check(data, wanted)
 
 

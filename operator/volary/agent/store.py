@@ -18,6 +18,7 @@ from pathlib import Path
 from volary.bundle import limits, paths
 from volary.bundle.formats import Role
 from volary.bundle.manifest import File
+from volary.bundle.protobuf import Reader
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
 
@@ -74,6 +75,16 @@ class Store:
         except FileNotFoundError:
             return None
         return data if hashlib.sha256(data).hexdigest() == sha256 else None
+
+    def reader(self, sha256: str) -> Reader:
+        """Bytes of a file in the store by position."""
+
+        def read(offset: int, size: int) -> bytes:
+            with open_regular(self.path(sha256)) as stream:
+                stream.seek(offset)
+                return stream.read(size)
+
+        return read
 
     def write(self, data: bytes) -> str:
         """Put small content in; its sha256."""

@@ -65,6 +65,13 @@ class Storage(Spec):
     """ServiceAccount of the model pods, for workload identity instead of keys."""
 
 
+class Verify(Spec):
+    """Who must have signed a version before a pod starts for it."""
+
+    public_key_secret_name: fields.LocalName
+    """Secret in the same namespace; its key public.pem is the public key that belongs to `volary sign --private-key`."""
+
+
 class Model(Spec):
     """Which bundle to serve."""
 
@@ -78,6 +85,8 @@ class Model(Spec):
     """Name clients use in request paths. Absent: the name of the ModelDeployment."""
     storage: Storage = Storage()
     """How the storage is reached."""
+    verify: Verify | None = None
+    """A signature is required. Absent: unsigned versions are accepted."""
 
 
 class RuntimeName(StrEnum):

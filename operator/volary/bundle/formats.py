@@ -28,6 +28,7 @@ class Role(StrEnum):
     MODEL = "model"  # the graph; exactly one
     DATA = "data"  # what the graph refers to: weights, vocabularies
     GOLDEN = "golden"  # samples with the answers recorded when the bundle was packed; at most one
+    CONFIG = "config"  # for before and after the model: class names, a vocabulary, means and scales; data, never code
 
 
 # The names are those of spec.runtime.name.
@@ -39,12 +40,14 @@ RUNTIMES: Mapping[str, Format] = MappingProxyType(
 )
 
 _SAFE = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
+_CONFIG = re.compile(rf"config/{_SAFE}(/{_SAFE})*\.(json|yaml|yml|txt|csv|tsv|toml)")
 _ALLOWED: Mapping[Format, Mapping[Role, re.Pattern[str]]] = MappingProxyType(
     {
         Format.ONNX: {
             Role.MODEL: re.compile(rf"{_SAFE}\.onnx"),
             Role.DATA: re.compile(rf"{_SAFE}(/{_SAFE})*"),
             Role.GOLDEN: re.compile(rf"{_SAFE}\.json"),
+            Role.CONFIG: _CONFIG,
         },
         Format.TENSORFLOW_SAVEDMODEL: {
             Role.MODEL: re.compile(r"saved_model\.pb"),
@@ -52,11 +55,13 @@ _ALLOWED: Mapping[Format, Mapping[Role, re.Pattern[str]]] = MappingProxyType(
                 rf"fingerprint\.pb|variables/variables\.(index|data-\d{{5}}-of-\d{{5}})|assets(\.extra)?/{_SAFE}(/{_SAFE})*"
             ),
             Role.GOLDEN: re.compile(rf"{_SAFE}\.json"),
+            Role.CONFIG: _CONFIG,
         },
         Format.TFLITE: {
             Role.MODEL: re.compile(rf"{_SAFE}\.tflite"),
             Role.DATA: re.compile(rf"{_SAFE}\.txt"),  # labels and vocabularies; the weights are in the model
             Role.GOLDEN: re.compile(rf"{_SAFE}\.json"),
+            Role.CONFIG: _CONFIG,
         },
     }
 )
@@ -123,6 +128,8 @@ def check_magic(role: Role, path: str, head: bytes) -> None:
     Weights are arbitrary bytes, so of a data file only programs are refused.
     """
     found = _recognise(head)
+    if role is Role.CONFIG and found is None and b"\0" in head:
+        found = "not text in UTF-8"
     if found is None or (role is Role.DATA and not head.startswith(b"\x7fELF")):
         return
     raise Refused(Reason.FORMAT_UNSUPPORTED, f"the {role} file {paths.show(path)} is {found}")

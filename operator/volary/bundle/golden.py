@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from typing_extensions import override
 
 from volary.bundle import limits
-from volary.bundle.manifest import Golden, Manifest, Tensor
+from volary.bundle.manifest import Golden, Manifest, Tensor, Tolerance
 from volary.bundle.tensors import Datatype
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
@@ -92,14 +92,15 @@ def dump(samples: Sequence[Sample]) -> bytes:
 def compare(expected: Sequence[Values], answered: Sequence[dict[str, Any]], tolerance: Golden) -> Difference | None:
     """The first difference between recorded outputs and a server's (tensors of OIP JSON), or None.
 
-    Floats pass when |got - expected| <= absolute + relative * |expected|; all else must be equal.
+    Floats pass when |got - expected| <= absolute + relative * |expected|, and where the output's rule
+    says so, when their largest element is at the recorded place; all else must be equal.
     """
     by_name = {tensor["name"]: tensor for tensor in answered if isinstance(tensor.get("name"), str)}
     for wanted in expected:
         got = by_name.get(wanted.name)
         if got is None:
             return Difference(wanted.name, f"not in the answer, which has {_short(sorted(by_name))}")
-        text = _difference(wanted, got, tolerance)
+        text = _difference(wanted, got, tolerance.of(wanted.name))
         if text is not None:
             return Difference(wanted.name, text)
     return None
@@ -114,7 +115,7 @@ def flatten(data: Any) -> list[Any]:
     return [element for item in data for element in flatten(item)]
 
 
-def _difference(wanted: Values, got: dict[str, Any], tolerance: Golden) -> str | None:
+def _difference(wanted: Values, got: dict[str, Any], tolerance: Tolerance) -> str | None:
     if got.get("datatype") != wanted.datatype.value:
         return f"datatype {_short(got.get('datatype'))}, expected {wanted.datatype.value}"
     if got.get("shape") != list(wanted.shape):
@@ -129,17 +130,35 @@ def _difference(wanted: Values, got: dict[str, Any], tolerance: Golden) -> str |
         text = _unlike(wanted.datatype, expected, found, tolerance)
         if text is not None:
             return f"index {_position(index, wanted.shape)}: expected {_short(expected)}, got {text}"
+    return _other_winner(wanted, elements, tolerance) if tolerance.argmax else None
+
+
+def _other_winner(wanted: Values, elements: list[Any], tolerance: Tolerance) -> str | None:
+    """The first row along the last axis whose largest element is elsewhere than recorded, where that means something.
+
+    Recorded [0.30, 0.29, 0.41] with an absolute tolerance of 0.05: index 2 must win, as 0.41 - 0.30 > 0.05.
+    Recorded [0.30, 0.38, 0.41]: both numbers may move, so 1 may win as well as 2, but not 0.
+    """
+    width = wanted.shape[-1] if wanted.shape else 1
+    for start in range(0, len(elements), width or 1):
+        recorded = [float(value) for value in wanted.data[start : start + width]]
+        found = elements[start : start + width]
+        winner = found.index(max(found))
+        best = max(recorded)
+        if best - recorded[winner] > tolerance.allowed(best):
+            row = _position(start, wanted.shape)[:-1]
+            return f"index {row}: the largest is at {winner}, expected {recorded.index(best)}"
     return None
 
 
-def _unlike(datatype: Datatype, expected: Value, found: Any, tolerance: Golden) -> str | None:
+def _unlike(datatype: Datatype, expected: Value, found: Any, tolerance: Tolerance) -> str | None:
     """None where `found` will do, else what to say of it."""
     if not datatype.is_float:
         return None if type(found) is type(expected) and found == expected else _short(found)
     if not _is_finite(found):
         return f"{_short(found)} (not a finite number)"  # JSON has no NaN: servers write null
     wanted = float(expected)
-    allowed = tolerance.absolute + tolerance.relative * abs(wanted)
+    allowed = tolerance.allowed(wanted)
     error = abs(found - wanted)
     return None if error <= allowed else f"{_short(found)}, off by {error:.3g}, tolerance {allowed:.3g}"
 

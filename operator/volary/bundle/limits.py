@@ -8,10 +8,13 @@ MIB = 1024 * KIB
 GIB = 1024 * MIB
 
 MANIFEST_BYTES = MIB
+SIGNATURE_BYTES = 256 * KIB  # with a chain of certificates; 1 KiB with a key
+ALIAS_BYTES = 4 * KIB
 FILES = 5_000  # 200 bytes a file in a manifest of 1 MiB: the limits meet
 TOTAL_BYTES = 256 * GIB  # all files of a bundle together
 GOLDEN_BYTES = 16 * MIB  # the golden samples are read into memory
 GOLDEN_SAMPLES = 1_000
+CONFIG_BYTES = 32 * MIB  # one file for before and after the model; the largest tokenizers have 17 MiB
 
 PATH_BYTES = 255
 PATH_PART = 100  # characters of one part of a path
@@ -24,6 +27,17 @@ DIMENSION = 2**31 - 1
 BUILD_ENTRIES = 64
 BUILD_KEY = 128
 BUILD_VALUE = 1_024
+LABELS = 64
+METRICS = 64
+LICENSE = 200  # characters
+OPSET = 1_000
+
+GRAPH_BYTES = 256 * MIB  # of a model file that are read to look at its graph; weights in tensors are skipped and do not count
+GRAPH_FIELDS = 5_000_000  # protobuf fields looked at: about 15 s; a graph of 30,000 nodes has 400,000
+GRAPH_OPERATORS = 20_000  # different ones, functions of the model included
+TENSOR_RANK = 64  # dimensions of a constant
+GRAPH_WRITTEN = 500_000  # nodes of a SavedModel, which are kept to follow what they are given: 300 MB at worst
+GRAPH_NODES = 10_000_000  # after every call of a function is replaced by its body, as runtimes do
 
 PREFLIGHT_BYTES = 64 * MIB  # a preflight proves the digests of this much; the pods prove all
 

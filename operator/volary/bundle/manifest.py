@@ -6,6 +6,7 @@ every rule that needs no file: schema, names, formats, limits.
 
 import hashlib
 import json
+from dataclasses import dataclass
 from typing import Annotated, Any, NoReturn, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -13,6 +14,7 @@ from pydantic.alias_generators import to_camel
 
 from volary.bundle import formats, limits, paths
 from volary.bundle.formats import Format, Role
+from volary.bundle.metadata import Facts, Labels, License, Metrics, Requirements
 from volary.bundle.tensors import Datatype
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
@@ -36,6 +38,11 @@ class _Strict(BaseModel):
     )
 
 
+def _is_empty(value: object) -> bool:
+    """Fields added after the first release are left out when they say nothing: the digests of older bundles stay."""
+    return not value
+
+
 class File(_Strict):
     """One file: its path below the bundle's directory, and the only bytes it may have."""
 
@@ -56,6 +63,21 @@ class Tensor(_Strict):
     ]
 
 
+class Rule(_Strict):
+    """How one output is compared, where it differs from the others.
+
+    With `argmax` the index of the largest element along the last axis must be the recorded one, too,
+    unless the two largest of the recorded ones are within the tolerance of each other: then it may be either.
+    """
+
+    absolute: Annotated[float, Field(ge=0)] | None = None  # None: as for all
+    relative: Annotated[float, Field(ge=0)] | None = None
+    argmax: bool = Field(default=False, exclude_if=_is_empty)
+
+
+_NO_RULE = Rule()
+
+
 class Golden(_Strict):
     """Where the golden samples are, and how far an answer may be from the recorded one.
 
@@ -65,9 +87,42 @@ class Golden(_Strict):
     path: str
     absolute: Annotated[float, Field(ge=0)]
     relative: Annotated[float, Field(ge=0)]
+    outputs: Annotated[dict[str, Rule], Field(max_length=limits.TENSORS)] = Field(default_factory=dict, exclude_if=_is_empty)
+
+    def of(self, output: str) -> "Tolerance":
+        """What holds for one output."""
+        rule = self.outputs.get(output, _NO_RULE)
+        return Tolerance(
+            absolute=self.absolute if rule.absolute is None else rule.absolute,
+            relative=self.relative if rule.relative is None else rule.relative,
+            argmax=rule.argmax,
+        )
 
 
-class Manifest(_Strict):
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """What holds for the elements of one output."""
+
+    absolute: float
+    relative: float
+    argmax: bool
+
+    def allowed(self, expected: float) -> float:
+        """How far an element may be from the recorded one."""
+        return self.absolute + self.relative * abs(expected)
+
+
+class Metadata(_Strict):
+    """What is said of the model beside what it is."""
+
+    labels: Labels = Field(default_factory=dict, exclude_if=_is_empty)
+    license: License | None = None
+    metrics: Metrics = Field(default_factory=dict, exclude_if=_is_empty)  # scores of the packed model
+    training: Facts = Field(default_factory=dict, exclude_if=_is_empty)  # data set, commit, run
+    requirements: Requirements | None = None
+
+
+class Manifest(Metadata):
     """A whole bundle."""
 
     schema_version: int = SCHEMA_VERSION
@@ -78,13 +133,7 @@ class Manifest(_Strict):
     inputs: Annotated[tuple[Tensor, ...], Field(max_length=limits.TENSORS)]
     outputs: Annotated[tuple[Tensor, ...], Field(min_length=1, max_length=limits.TENSORS)]
     golden: Golden | None = None
-    build: Annotated[
-        dict[
-            Annotated[str, Field(min_length=1, max_length=limits.BUILD_KEY)],
-            Annotated[str, Field(max_length=limits.BUILD_VALUE)],
-        ],
-        Field(max_length=limits.BUILD_ENTRIES),
-    ] = Field(default_factory=dict)
+    build: Facts = Field(default_factory=dict)  # how it was packed
 
     @model_validator(mode="after")
     def _tensor_names_are_unique(self) -> Self:
@@ -146,6 +195,7 @@ def check(manifest: Manifest) -> None:
         _invalid("exactly one file must have the role model")
     _check_blobs(manifest)
     _check_golden(manifest)
+    _check_config(manifest)
 
 
 def dump(manifest: Manifest) -> bytes:
@@ -176,6 +226,26 @@ def _check_golden(manifest: Manifest) -> None:
             Reason.LIMIT_EXCEEDED,
             f"{paths.show(files[0].path)} has {limits.show(files[0].size)}; golden samples may have {limits.show(limits.GOLDEN_BYTES)}",
         )
+    if manifest.golden is not None:
+        _check_rules(manifest.golden, {tensor.name: tensor for tensor in manifest.outputs})
+
+
+def _check_rules(golden: Golden, outputs: dict[str, Tensor]) -> None:
+    for name, rule in golden.outputs.items():
+        tensor = outputs.get(name)
+        if tensor is None:
+            _invalid(f"golden.outputs has a rule for {_short(name)}, the model has the outputs {_short(sorted(outputs))}")
+        if rule.argmax and not (tensor.datatype.is_float and tensor.shape):
+            _invalid(f"golden.outputs: argmax is for floats with an axis, {_short(name)} is {tensor.datatype} {list(tensor.shape)}")
+
+
+def _check_config(manifest: Manifest) -> None:
+    for file in manifest.files:
+        if file.role is Role.CONFIG and file.size > limits.CONFIG_BYTES:
+            raise Refused(
+                Reason.LIMIT_EXCEEDED,
+                f"{paths.show(file.path)} has {limits.show(file.size)}; a config file may have {limits.show(limits.CONFIG_BYTES)}",
+            )
 
 
 def _load(data: bytes) -> Any:

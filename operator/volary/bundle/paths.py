@@ -14,6 +14,7 @@ from volary.common.errors import Refused
 from volary.common.reasons import Reason
 
 MANIFEST = "manifest.json"  # written by the agent beside the files
+SIGNATURE = "manifest.json.sig"  # of the manifest, so of every byte; beside it where there is one
 _PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
@@ -38,7 +39,7 @@ def check_all(paths: Iterable[str]) -> None:
 
     `A.onnx` and `a.onnx` are one file on a disk that folds case; `a` and `a/b` cannot both exist.
     """
-    seen: dict[str, str] = {MANIFEST: MANIFEST}
+    seen: dict[str, str] = {MANIFEST: MANIFEST, SIGNATURE: SIGNATURE}
     names = list(paths)
     for path in names:
         check(path)

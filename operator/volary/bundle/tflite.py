@@ -10,13 +10,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NoReturn
 
-from volary.bundle import limits
+from volary.bundle import limits, paths
+from volary.bundle.facts import Facts
+from volary.bundle.formats import Format
 from volary.bundle.manifest import Tensor
+from volary.bundle.protobuf import Reader
 from volary.bundle.tensors import Datatype
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
 
 IDENTIFIER = b"TFL3"  # bytes 4 to 8 of the file
+_SCHEMA_VERSION = 3
 
 # TensorType of schema.fbs
 _DATATYPES = {
@@ -43,6 +47,14 @@ class Signature:
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
+
+
+def check(reader: Reader, size: int, name: str, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Facts:
+    """That the file says it is one; no runtime serves it, so its operators are not looked at. Raises Refused (ModelInvalid)."""
+    if reader(0, min(size, 8))[4:8] != IDENTIFIER:
+        raise Refused(Reason.MODEL_INVALID, f"{paths.show(name)} is no TensorFlow Lite model: it does not say TFL3 at byte 4")
+    given, wanted = tuple(each.name for each in inputs), tuple(each.name for each in outputs)
+    return Facts(format=Format.TFLITE, producer="", version=_SCHEMA_VERSION, opsets=(), operators=(), inputs=given, outputs=wanted)
 
 
 class _Malformed(ValueError):

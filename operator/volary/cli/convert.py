@@ -18,6 +18,7 @@ HELP = "make a servable graph of a model, without a bundle"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
+    parser.add_argument("model", nargs="?", help=source.MODEL_HELP)
     source.configure(parser)
     parser.add_argument(
         "--samples",
@@ -33,8 +34,13 @@ def run(args: argparse.Namespace) -> int:
     output: Path = args.output
     if output.exists():
         raise Refused(Reason.NAME_CONFLICT, f"{output} exists; choose another --output or remove it")
+    if args.model is None and args.factory is None:
+        raise Refused(Reason.SPEC_INVALID, "give a file, directory or s3:// URI, or --from MODULE:FUNCTION")
     output.parent.mkdir(parents=True, exist_ok=True)
-    with source.opened(args) as model, tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as work:
+    with (
+        source.opened(args, args.model or "", output) as model,
+        tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as work,
+    ):
         made, laid = Path(work) / "made", Path(work) / "laid"
         made.mkdir()
         laid.mkdir()

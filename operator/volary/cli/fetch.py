@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from volary.agent import fetcher, source, termination
+from volary.agent import fetcher, signed, source, termination
 from volary.agent.retry import Patience
 from volary.agent.source import Wanted
 from volary.bundle import limits
@@ -21,6 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("version")
     parser.add_argument("-d", "--directory", type=Path, default=Path(), help="where to put NAME/VERSION; default: here")
     parser.add_argument("--digest", help=storage.DIGEST_HELP)
+    parser.add_argument("--public-key", type=Path, metavar="FILE", help=storage.PUBLIC_KEY_HELP)
     parser.add_argument("--model", help="name of the directory; default: the name in the manifest")
     storage.configure(parser)
 
@@ -31,9 +32,12 @@ def run(args: argparse.Namespace) -> int:
         place = storage.connect(args, args.uri)
         patience = Patience()
         name, digest = args.model, args.digest
-        if name is None:
+        if name is None or args.public_key is not None:
             found = patience.retry(lambda: source.find(place, Wanted(args.version, args.digest)))
-            name, digest = found.manifest.name, found.digest
+            name, digest = name or found.manifest.name, found.digest
+            if args.public_key is not None:
+                key = args.public_key.read_bytes()
+                patience.retry(lambda: signed.check(place, found, key))
         args.directory.mkdir(parents=True, exist_ok=True)
         fetched = fetcher.fetch(place, Wanted(args.version, digest), args.directory, name, patience=patience)
     except VolaryError as error:

@@ -3,51 +3,55 @@
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from volary.agent import source
-from volary.agent.retry import Patience
-from volary.agent.source import Wanted
 from volary.bundle import limits
 from volary.bundle import manifest as manifests
+from volary.bundle.facts import Facts
 from volary.bundle.manifest import Manifest
-from volary.cli import storage
-from volary.common.errors import Refused
-from volary.common.reasons import Reason
+from volary.cli import describe, storage
 from volary.packaging import bundle as bundles
 
 NAME = "inspect"
 HELP = "show what a bundle holds"
-_BUDGET = 5.0  # seconds of trying: a person waits
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
-    parser.add_argument("bundle", help="a directory, or s3://BUCKET/PREFIX/VERSION")
+    parser.add_argument("bundle", help=f"a directory, {storage.REFERENCE_HELP}")
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table", help="default: %(default)s")
     storage.configure(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """0."""
-    data = _remote(args) if args.bundle.startswith("s3://") else bundles.load(Path(args.bundle)).data
+    data, facts = _remote(args) if storage.is_remote(args.bundle) else _local(Path(args.bundle))
     manifest = manifests.parse(data)
     if args.output == "json":
-        sys.stdout.write(json.dumps({"digest": manifests.digest(data), "manifest": json.loads(data)}, indent=2, ensure_ascii=False) + "\n")
+        found = {"digest": manifests.digest(data), "manifest": json.loads(data), "graph": None if facts is None else asdict(facts)}
+        sys.stdout.write(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+        return 0
+    _show(manifest, manifests.digest(data))
+    if facts is None:
+        sys.stderr.write("the graph is shown of bundles on this machine only: `volary fetch` it first\n")
     else:
-        _show(manifest, manifests.digest(data))
+        _show_graph(facts)
     return 0
 
 
-def _remote(args: argparse.Namespace) -> bytes:
-    uri, _, version = args.bundle.rstrip("/").rpartition("/")
-    if uri in ("s3:/", "s3:"):
-        raise Refused(Reason.SPEC_INVALID, f"{args.bundle!r} names no version; write it like s3://BUCKET/PREFIX/VERSION")
-    place = storage.connect(args, uri)
-    return Patience(budget=_BUDGET).retry(lambda: source.find(place, Wanted(version))).data
+def _local(path: Path) -> tuple[bytes, Facts]:
+    bundle = bundles.load(path)
+    return bundle.data, bundles.inspect(bundle)
+
+
+def _remote(args: argparse.Namespace) -> tuple[bytes, None]:
+    wanted = storage.reference(args.bundle)
+    return storage.find(storage.connect(args, wanted.uri), wanted).data, None
 
 
 def _show(manifest: Manifest, digest: str) -> None:
@@ -59,12 +63,34 @@ def _show(manifest: Manifest, digest: str) -> None:
     tensors = _table("tensor", "", "datatype", "shape")
     for kind, group in (("input", manifest.inputs), ("output", manifest.outputs)):
         for tensor in group:
-            tensors.add_row(tensor.name, kind, tensor.datatype, " x ".join("any" if size < 0 else str(size) for size in tensor.shape))
+            tensors.add_row(tensor.name, kind, tensor.datatype, describe.shape(tensor))
     console.print(files, tensors)
     if manifest.golden is not None:
-        console.print(f"golden samples within {manifest.golden.absolute:g} + {manifest.golden.relative:g} of the recorded value")
+        for output in manifest.outputs:
+            console.print(f"golden samples: {output.name} {describe.proof(manifest.golden, output)}", markup=False)
+    for kind, text in describe.metadata(manifest):
+        console.print(f"{kind} {text}", markup=False)
     for key, value in sorted(manifest.build.items()):
         console.print(f"{key}: {value}", markup=False)
+
+
+def _show_graph(facts: Facts) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    opsets = ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in facts.opsets)
+    of = [facts.producer, f"opset {opsets}" if opsets else "", f"{facts.functions} functions" if facts.functions else ""]
+    console.print(_harmless("; ".join(["graph", *(part for part in of if part)])))
+    operators = _table("operator", "domain", "nodes")
+    for each in facts.operators:
+        operators.add_row(_harmless(each.name), _harmless(each.domain or "-"), str(each.count))
+    console.print(operators)
+    if facts.external:
+        files = len({each.location for each in facts.external})
+        console.print(f"{len(facts.external)} tensors of {limits.show(sum(each.length for each in facts.external))} in {files} data files")
+
+
+def _harmless(text: str) -> str:
+    """Names in a graph may be of any characters, those that steer a terminal too."""
+    return escape(ascii(text)[1:-1])
 
 
 def _table(*columns: str) -> Table:

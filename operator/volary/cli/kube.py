@@ -30,6 +30,9 @@ class Place:
         return body
 
 
+Work = Callable[[Place], Awaitable[int]]
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """`-n` and `--context`, as kubectl has them; KUBECONFIG is honoured too."""
     parser.add_argument("-n", "--namespace", help="namespace; that of the context, if absent")
@@ -47,7 +50,7 @@ async def opened(args: argparse.Namespace) -> AsyncIterator[Place]:
         await cluster.close()
 
 
-def run(args: argparse.Namespace, work: Callable[[Place], Awaitable[int]]) -> int:
+def run(args: argparse.Namespace, work: Work) -> int:
     """Runs a verb's work at the place its flags name; its exit code."""
 
     async def there() -> int:

@@ -6,6 +6,7 @@ asked for is imported: so each image starts fast, and needs no package of anothe
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -34,11 +35,20 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
     {
         "pack": Verb("volary.cli.pack", "make a verified bundle of a model"),
         "convert": Verb("volary.cli.convert", "make a servable graph of a model, without a bundle"),
+        "optimise": Verb("volary.cli.optimise", "make a model smaller or faster, and measure what it costs"),
         "push": Verb("volary.cli.push", "upload a bundle as a version that never changes"),
+        "sign": Verb("volary.cli.sign", "sign a bundle with a key or a certificate", "sign"),
+        "verify": Verb("volary.cli.verify", "prove every byte of a bundle, and who signed it", "sign"),
+        "export": Verb("volary.cli.export", "a bundle as one zip file"),
+        "import": Verb("volary.cli.import_", "a bundle out of such a zip file, proved"),
+        "alias": Verb("volary.cli.alias", "names that point at versions"),
+        "diff": Verb("volary.cli.diff", "what changed between two bundles"),
+        "history": Verb("volary.cli.history", "the versions of a model and what each one changed"),
+        "gc": Verb("volary.cli.gc", "delete blobs that no version needs"),
         "inspect": Verb("volary.cli.inspect", "show what a bundle holds"),
         "fetch": Verb("volary.cli.fetch", "download and verify a version", "agent"),
         "status": Verb("volary.cli.status", "show a ModelDeployment and how its rollout goes"),
-        "list": Verb("volary.cli.list", "list ModelDeployments"),
+        "list": Verb("volary.cli.list", "list ModelDeployments, or the versions in a storage"),
         "promote": Verb("volary.cli.request", "let the canary take over now"),
         "abort": Verb("volary.cli.request", "give the canary up"),
         "retry": Verb("volary.cli.request", "try a failed revision again"),
@@ -60,6 +70,9 @@ class _Module(Protocol):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 is no reason to fail
     words = list(sys.argv[1:] if argv is None else argv)
     verb = next((word for word in words if not word.startswith("-")), None)
     if verb is None or words[0] != verb:

@@ -19,9 +19,11 @@ from volary.packaging.convert import MAX_DEVIATION, Source, Target, factory, rem
 _BUDGET = 60.0  # seconds of trying without progress: a person waits
 
 
+MODEL_HELP = "a file or directory (ONNX, SavedModel, Keras, PyTorch, TFLite), or s3://BUCKET/FOLDER"
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Options."""
-    parser.add_argument("model", nargs="?", help="a file or directory (ONNX, SavedModel, Keras, PyTorch, TFLite), or s3://BUCKET/FOLDER")
+    """Options; the positional MODEL is the verb's own."""
     parser.add_argument(
         "--from", dest="factory", metavar="MODULE:FUNCTION", help="... or a function of your code that returns the trained model"
     )
@@ -39,17 +41,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 @contextmanager
-def opened(args: argparse.Namespace) -> Iterator[Source]:
-    """The source; one from a bucket is here for as long as the block runs. Raises Refused or Transient."""
-    if (args.model is None) == (args.factory is None):
+def opened(args: argparse.Namespace, model: Path | str | Source, output: Path) -> Iterator[Source]:
+    """The source that `model`, or else --from, names; one from a bucket is here, beside `output`, for as long as the block runs.
+
+    Raises Refused or Transient.
+    """
+    if args.factory is not None and args.model is not None:
         raise Refused(Reason.SPEC_INVALID, "give either a file, directory or s3:// URI, or --from MODULE:FUNCTION")
     with ExitStack() as stack:
         if args.factory is not None:
             found = factory.source(args.factory)
-        elif args.model.startswith("s3://"):
-            found = convert.find(_downloaded(args, stack))
+        elif isinstance(model, Source):
+            found = model
+        elif str(model).startswith("s3://"):
+            found = convert.find(_downloaded(args, str(model), output, stack))
         else:
-            found = convert.find(Path(args.model))
+            found = convert.find(Path(model))
         yield replace(found, network=args.network, trusted=args.trust_pickle, to=args.to, max_deviation=args.max_deviation)
 
 
@@ -60,11 +67,11 @@ def tell(facts: Mapping[str, str]) -> None:
             sys.stderr.write(f"{key.removeprefix('convert.')}: {value}\n")
 
 
-def _downloaded(args: argparse.Namespace, stack: ExitStack) -> Path:
+def _downloaded(args: argparse.Namespace, uri: str, output: Path, stack: ExitStack) -> Path:
     """Beside the output, as the system's temporary directory may be memory."""
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f".{args.output.name}.", dir=args.output.parent)))
-    folder, name = remote.split(layout.parse(args.model))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent)))
+    folder, name = remote.split(layout.parse(uri))
     place = storage.connect(args, str(folder))
     moved = 0
 

@@ -30,3 +30,5 @@ SERVICE_PORT = 80
 
 # Fixed keys of a storage Secret; a user never chooses which key is read.
 SECRET_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+PUBLIC_KEY = "public.pem"  # key of the Secret of spec.model.verify
+PUBLIC_KEY_VARIABLE = "VOLARY_PUBLIC_KEY"  # how a preflight gets its content

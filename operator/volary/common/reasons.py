@@ -63,11 +63,25 @@ class Reason(StrEnum):
     SIZE_MISMATCH = "SizeMismatch"
     DIGEST_MISMATCH = "DigestMismatch"
     FORMAT_UNSUPPORTED = "FormatUnsupported"
+    MODEL_INVALID = "ModelInvalid"
+    OPERATOR_NOT_ALLOWED = "OperatorNotAllowed"
+    EXTERNAL_DATA_INVALID = "ExternalDataInvalid"
     GOLDEN_INVALID = "GoldenInvalid"
     PACKAGE_MISSING = "PackageMissing"
     CONVERSION_FAILED = "ConversionFailed"
-    DEVIATION_TOO_LARGE = "DeviationTooLarge"
+    EVALUATION_FAILED = "EvaluationFailed"
+    METRIC_TOO_LOW = "MetricTooLow"
     DISK_FULL = "DiskFull"
+    SIGNATURE_MISSING = "SignatureMissing"
+    SIGNATURE_UNTRUSTED = "SignatureUntrusted"
+    SIGNATURE_MISMATCH = "SignatureMismatch"
+    EXTRA_FILE = "ExtraFile"
+    ARCHIVE_INVALID = "ArchiveInvalid"
+    ALIAS_INVALID = "AliasInvalid"
+    # Optimising or converting a model
+    OPTION_INVALID = "OptionInvalid"
+    ACCURACY_TOO_LOW = "AccuracyTooLow"
+    DEVIATION_TOO_HIGH = "DeviationTooHigh"
     # Pods
     IMAGE_PULL_FAILED = "ImagePullFailed"
     UNSCHEDULABLE = "Unschedulable"
@@ -155,6 +169,19 @@ REASONS: Mapping[Reason, Meaning] = MappingProxyType(
         Reason.FORMAT_UNSUPPORTED: Meaning(
             Kind.USER, "The runtime cannot serve this format.", "Choose another spec.runtime.name or convert the model."
         ),
+        Reason.MODEL_INVALID: Meaning(
+            Kind.USER, "The model's graph is broken or claims what cannot be.", "The message says where; export the model again."
+        ),
+        Reason.OPERATOR_NOT_ALLOWED: Meaning(
+            Kind.USER,
+            "The model's graph has an operator that is not on the list of those that only compute.",
+            "The message names operator and node; export the model without it.",
+        ),
+        Reason.EXTERNAL_DATA_INVALID: Meaning(
+            Kind.USER,
+            "The model's graph refers to a file, or a part of one, that is not in the bundle.",
+            "The message names tensor and file; save the model with its weights beside it and pack again.",
+        ),
         Reason.GOLDEN_INVALID: Meaning(Kind.USER, "The golden samples cannot be used.", "Pack the bundle again."),
         Reason.PACKAGE_MISSING: Meaning(
             Kind.USER, "A conversion needs a Python package that is not installed.", "The message has the command that installs it."
@@ -162,12 +189,36 @@ REASONS: Mapping[Reason, Meaning] = MappingProxyType(
         Reason.CONVERSION_FAILED: Meaning(
             Kind.USER, "A model cannot be converted.", "The message is the converter's; export the model with its own framework's tools."
         ),
-        Reason.DEVIATION_TOO_LARGE: Meaning(
-            Kind.USER,
-            "A converted model answers differently than its source.",
-            "Compare the two on your own data; raise --max-deviation only if the difference does not matter.",
+        Reason.EVALUATION_FAILED: Meaning(
+            Kind.USER, "The function that scores the model cannot be used.", "The message is its own; `volary pack --debug` shows where."
         ),
+        Reason.METRIC_TOO_LOW: Meaning(Kind.USER, "The model scores lower than it must.", "Train a better one, or lower the minimum."),
         Reason.DISK_FULL: Meaning(Kind.VERDICT, "The pod's disk is too small for the bundle.", "Raise spec.runtime.resources."),
+        Reason.SIGNATURE_MISSING: Meaning(Kind.USER, "The bundle must be signed and is not.", "`volary sign` it."),
+        Reason.SIGNATURE_UNTRUSTED: Meaning(
+            Kind.USER,
+            "The signature is not of the key or certificate you trust, or is none at all.",
+            "Find out who signed it; have the bundle signed again by whom you trust.",
+        ),
+        Reason.SIGNATURE_MISMATCH: Meaning(
+            Kind.USER, "The signature is good, but of another manifest.", "Somebody exchanged one of the two: find out before you go on."
+        ),
+        Reason.EXTRA_FILE: Meaning(
+            Kind.USER, "There is a file that the manifest does not name, so nobody vouches for it.", "Remove it, or pack the bundle again."
+        ),
+        Reason.ARCHIVE_INVALID: Meaning(
+            Kind.USER, "The file is not, byte for byte, what `volary export` writes.", "Export the bundle again."
+        ),
+        Reason.ALIAS_INVALID: Meaning(Kind.USER, "The alias in the storage cannot be read.", "Set it again with `volary alias set`."),
+        Reason.OPTION_INVALID: Meaning(
+            Kind.USER, "What is asked of `volary optimise` cannot be done with this model.", "The message names the option."
+        ),
+        Reason.ACCURACY_TOO_LOW: Meaning(
+            Kind.USER, "The optimised model is wrong more often than allowed.", "Ask for less, or allow more by --max-accuracy-drop."
+        ),
+        Reason.DEVIATION_TOO_HIGH: Meaning(
+            Kind.USER, "The optimised or converted model answers too differently.", "Ask for less, or allow more by --max-deviation."
+        ),
         Reason.IMAGE_PULL_FAILED: Meaning(
             Kind.WAITING, "An image cannot be pulled; given up at the progress deadline.", "Correct spec.runtime.image."
         ),

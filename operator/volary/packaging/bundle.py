@@ -4,8 +4,10 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from volary.bundle import formats, limits, manifest, paths
+from volary.bundle import formats, graph, limits, manifest, paths
+from volary.bundle.facts import Facts
 from volary.bundle.manifest import File, Manifest
+from volary.bundle.protobuf import Reader
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
 
@@ -35,9 +37,26 @@ def load(path: Path) -> Bundle:
 
 
 def verify(bundle: Bundle) -> None:
-    """Prove every file. Raises Refused (FileNotFound, SizeMismatch, DigestMismatch, FormatUnsupported)."""
+    """Prove every file, then look into the graph. Raises Refused (FileNotFound, SizeMismatch, DigestMismatch, and those of `inspect`)."""
     for file in bundle.manifest.files:
         _verify(bundle.path, file)
+    inspect(bundle)
+
+
+def inspect(bundle: Bundle) -> Facts:
+    """What the graph is made of. Raises Refused (ModelInvalid, OperatorNotAllowed, ExternalDataInvalid, LimitExceeded)."""
+    return graph.check(bundle.manifest, lambda file: reader(bundle.path / file.path))
+
+
+def reader(path: Path) -> Reader:
+    """Bytes of a file by position. Opened for each read: there are few, and nothing is left open."""
+
+    def read(offset: int, size: int) -> bytes:
+        with path.open("rb") as stream:
+            stream.seek(offset)
+            return stream.read(size)
+
+    return read
 
 
 def sha256(path: Path) -> str:

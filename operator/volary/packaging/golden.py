@@ -1,8 +1,6 @@
 """Record what a model answers, so that every pod can prove that it serves that model."""
 
-import os
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -14,55 +12,52 @@ from volary.bundle.tensors import Datatype
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
 from volary.packaging.samples import Array, Inputs
+from volary.packaging.session import RunFailed, Session
+from volary.packaging.traits import Traits
 
 
-def load(path: Path) -> Any:
-    """An ONNX model in ONNX Runtime. Raises Refused (LoadFailed)."""
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime  # type: ignore[import-untyped] # takes 0.3 s, and only to record
+def record(session: Session, inputs: Iterable[Inputs], traits: Traits, tolerance: Golden) -> list[Sample]:
+    """Run the model on each input, twice. Raises Refused (GoldenInvalid).
 
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # noqa: BLE001 -- ONNX Runtime's errors have no common base
-        raise Refused(Reason.LOAD_FAILED, f"ONNX Runtime cannot load {path}: {_first_line(error)}") from None
-
-
-def record(
-    session: Any, inputs: Sequence[Inputs], schema: tuple[tuple[Tensor, ...], tuple[Tensor, ...]], tolerance: Golden
-) -> list[Sample]:
-    """Run a loaded model on each input, twice. Raises Refused (GoldenInvalid).
-
-    `session` is ONNX Runtime's, or what `convert.graphs.load` gives for other formats. `schema` is the
-    model's inputs and outputs. Two runs that differ by more than the tolerance
-    mean that the model is not a function of its inputs; its samples would prove nothing.
+    Two runs that differ by more than the tolerance mean that the model is not a function of its
+    inputs; its samples would prove nothing.
     """
-    first = [_sample(session, number, each, schema) for number, each in enumerate(inputs)]
+    given = list(inputs)
+    first = [_recorded(session, number, each, traits) for number, each in enumerate(given)]
     # After all the others, so that a model that counts its calls is found out too.
-    for number, (each, sample) in enumerate(zip(inputs, first, strict=True)):
-        again = _sample(session, number, each, schema)
+    for number, (each, sample) in enumerate(zip(given, first, strict=True)):
+        again = _recorded(session, number, each, traits)
         difference = golden.compare(sample.outputs, [tensor.model_dump(mode="json") for tensor in again.outputs], tolerance)
         if difference is not None:
-            _invalid(f"sample {number} is answered differently the second time: {difference}; is there randomness in the model?")
+            _invalid(f"sample {number} is answered differently the second time: {difference}; {_why(traits.random)}")
     return first
 
 
-def _sample(session: Any, number: int, inputs: Inputs, schema: tuple[tuple[Tensor, ...], tuple[Tensor, ...]]) -> Sample:
-    wanted, given = schema[1], schema[0]
-    try:
-        answers = session.run([tensor.name for tensor in wanted], inputs)
-    except Exception as error:  # noqa: BLE001 -- as above
-        _invalid(f"sample {number}: the model fails: {_first_line(error)}")
+def answered(session: Session, inputs: Inputs, traits: Traits) -> Sample:
+    """One request and its answer. Raises RunFailed, also for an answer that cannot be written down."""
+    answers = session.run(inputs)
     return Sample(
-        inputs=tuple(_values(f"sample {number}", tensor, inputs[tensor.name]) for tensor in given),
-        outputs=tuple(_values(f"sample {number}", tensor, answer) for tensor, answer in zip(wanted, answers, strict=True)),
+        inputs=tuple(_values(tensor, inputs[tensor.name]) for tensor in traits.inputs),
+        outputs=tuple(_values(tensor, answers[tensor.name]) for tensor in traits.outputs),
     )
 
 
-def _values(where: str, tensor: Tensor, array: Array) -> Values:
+def _recorded(session: Session, number: int, inputs: Inputs, traits: Traits) -> Sample:
+    try:
+        return answered(session, inputs, traits)
+    except RunFailed as error:
+        _invalid(f"sample {number}: {error}")
+
+
+def _why(random: Sequence[str]) -> str:
+    if random:
+        return f"the graph draws random numbers: {', '.join(random[:5])}; export it for inference"
+    return "does it keep a state between requests?"
+
+
+def _values(tensor: Tensor, array: Array) -> Values:
     if tensor.datatype.is_float and not np.isfinite(array).all():
-        _invalid(f"{where}: {tensor.name!r} is not finite everywhere, and JSON cannot say NaN")
+        raise RunFailed(f"{tensor.name!r} is not finite everywhere, and JSON cannot say NaN")
     data: list[Any] = array.ravel().tolist()
     match tensor.datatype:
         case Datatype.FP32 | Datatype.FP16:
@@ -77,7 +72,3 @@ def _values(where: str, tensor: Tensor, array: Array) -> Values:
 
 def _invalid(message: str) -> NoReturn:
     raise Refused(Reason.GOLDEN_INVALID, f"the golden samples cannot be used: {message}") from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -8,11 +8,13 @@ from typing import Any
 import onnx
 from onnx import TensorProto
 
-from volary.bundle import paths
+from volary.bundle import onnx_graph, paths
 from volary.bundle.manifest import Tensor
 from volary.bundle.tensors import Datatype
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
+from volary.packaging.bundle import reader
+from volary.packaging.optimise.options import LINEAGE, TOOLS
 
 _DATATYPES = {
     TensorProto.BOOL: Datatype.BOOL,
@@ -42,10 +44,11 @@ class Inspected:
     data: tuple[str, ...]  # names of files with weights, beside the model
     opset: int
     producer: str  # name and version, as far as the file tells
+    lineage: tuple[tuple[str, str], ...] = ()  # what `volary optimise` wrote into the model
 
 
 def inspect(path: Path) -> Inspected:
-    """Read the graph, not the weights. Raises Refused (FormatUnsupported, FileNotFound)."""
+    """Read the graph, not the weights. Raises Refused (FormatUnsupported, FileNotFound, and those of `onnx_graph.check`)."""
     if not path.is_file():
         raise Refused(Reason.FILE_NOT_FOUND, f"there is no file {path}")
     try:
@@ -53,13 +56,17 @@ def inspect(path: Path) -> Inspected:
         onnx.checker.check_model(str(path), full_check=False)
     except Exception as error:  # noqa: BLE001 -- protobuf, checker and C++ each have their own
         raise Refused(Reason.FORMAT_UNSUPPORTED, f"{path} is not an ONNX model: {_first_line(error)}") from None
+    data = tuple(sorted(set(_external(path, model))))
+    # Before ONNX Runtime opens it to record golden samples: a model from a stranger is looked at first.
+    onnx_graph.check(reader(path), path.stat().st_size, path.name, {name: (path.parent / name).stat().st_size for name in data})
     constants = {tensor.name for tensor in model.graph.initializer}
     return Inspected(
         inputs=tuple(_tensor(path, value) for value in model.graph.input if value.name not in constants),
         outputs=tuple(_tensor(path, value) for value in model.graph.output),
-        data=tuple(sorted(set(_external(path, model)))),
+        data=data,
         opset=max((each.version for each in model.opset_import if each.domain in _DEFAULT_DOMAINS), default=0),
         producer=" ".join(part for part in (model.producer_name, model.producer_version) if part),
+        lineage=tuple((each.key, each.value) for each in model.metadata_props if each.key in (LINEAGE, TOOLS)),
     )
 
 

@@ -133,4 +133,4 @@ def _is_whole(row: Array, dtype: npt.DTypeLike) -> bool:
 
 
 def _invalid(message: str) -> NoReturn:
-    raise Refused(Reason.GOLDEN_INVALID, f"the golden samples cannot be used: {message}") from None
+    raise Refused(Reason.GOLDEN_INVALID, f"the samples cannot be used: {message}") from None

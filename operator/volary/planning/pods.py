@@ -4,7 +4,7 @@ A model pod is a function of its revision and of nothing else, so no edit of a s
 pods of a revision that serves.
 """
 
-from volary.api.v1alpha1 import Resources, Storage
+from volary.api.v1alpha1 import Resources, Storage, Verify
 from volary.common.names import (
     AGENT_CONTAINER,
     AGENT_PORT,
@@ -13,6 +13,8 @@ from volary.common.names import (
     MODEL_LABEL,
     MODELS_PATH,
     PREFLIGHT_CONTAINER,
+    PUBLIC_KEY,
+    PUBLIC_KEY_VARIABLE,
     REQUEST_LABEL,
     REVISION_LABEL,
     SECRET_KEYS,
@@ -71,7 +73,7 @@ def _preflight(desired: Desired) -> Body:
             *("--uri", model.uri, "--version", model.version, *pin),
             *("--model", desired.model_name, "--runtime", desired.spec.runtime.name.value),
         ],
-        "env": _environment(model.storage),
+        "env": [*_environment(model.storage), *_public_key(model.verify)],
         "resources": _agent_resources(),
         "terminationMessagePolicy": "File",
         "securityContext": _confined(),
@@ -138,6 +140,14 @@ def _environment(storage: Storage) -> list[Body]:
     if region:
         env.append({"name": "AWS_REGION", "value": region})
     return env
+
+
+def _public_key(verify: Verify | None) -> list[Body]:
+    """By variable and not by volume: a Secret that is missing is then told of by the kubelet at once."""
+    if verify is None:
+        return []
+    chosen = {"name": verify.public_key_secret_name, "key": PUBLIC_KEY}
+    return [{"name": PUBLIC_KEY_VARIABLE, "valueFrom": {"secretKeyRef": chosen}}]
 
 
 def _optional(key: str) -> Body:

@@ -1,22 +1,26 @@
 """One contract, two storages: what the fake does in tests, SeaweedFS does too. And what goes wrong with a real one."""
 
 import gc
+import hashlib
 import json
 import secrets
 import socket
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import yaml
 
-from tests.support import s3
+from tests.support import keys, s3
 from tests.unit.packaging import models
+from tests.unit.trust import bundles
 from volary.adapters import storage as storages
-from volary.adapters.storage import S3, InMemory, Listed, Storage
+from volary.adapters.storage import S3, InMemory, Storage
 from volary.bundle import layout, limits
 from volary.cli.main import main
 from volary.common.errors import Refused, Transient, VolaryError
@@ -102,21 +106,6 @@ def test_a_stream_may_be_left(storage: Storage, tmp_path: Path) -> None:
     assert storage.size("blobs/x") == len(CONTENT)
 
 
-def test_a_listing_has_all_names_as_they_are_sorted(storage: Storage) -> None:
-    assert storage.list(10) == []
-    names = ["1/saved_model.pb", "1/variables/variables.index", "a b.onnx", "é.onnx"]
-    for number, name in enumerate(reversed(names)):
-        storage.put_if_absent(name, b"x" * number)
-    assert storage.list(10) == [Listed(name, 3 - number) for number, name in enumerate(names)]
-    assert [each.key for each in storage.list(2)] == names[:2]
-
-
-def test_a_listing_stays_below_its_place(real: S3) -> None:
-    neighbour = S3(layout.parse(f"s3://{real.location.bucket}/team/digits-2"), real.client, real.host)
-    neighbour.put_if_absent("model.onnx", b"x")
-    assert real.list(10) == []
-
-
 def test_an_empty_object(storage: Storage) -> None:
     assert storage.put_if_absent("versions/1.json", b"")
     assert storage.read("versions/1.json", 0) == b""
@@ -163,6 +152,43 @@ def test_an_error_of_the_reader_is_not_the_storages(storage: Storage) -> None:
     assert caught.value.message == "ours"
 
 
+def test_put_replaces_what_was_there(storage: Storage) -> None:
+    storage.put("aliases/prod.json", b"one")
+    storage.put("aliases/prod.json", b"two")
+    assert storage.read("aliases/prod.json", 10) == b"two"
+
+
+def test_a_list_has_what_begins_so_in_the_order_of_keys(storage: Storage) -> None:
+    before = datetime.now(UTC) - timedelta(seconds=2)  # S3 tells whole seconds, by another clock
+    for key in ("versions/1.10.json", "versions/1.9.json", "versions/1.9-a.json", "versions2/1.json", "blobs/sha256/a"):
+        storage.put(key, key.encode())
+    found = list(storage.list("versions/"))
+    assert [each.key for each in found] == ["versions/1.10.json", "versions/1.9-a.json", "versions/1.9.json"]
+    assert [each.size for each in found] == [18, 19, 17]
+    assert all(before <= each.modified <= datetime.now(UTC) + timedelta(seconds=2) for each in found)
+    assert list(storage.list("nothing/")) == []
+    assert len(list(storage.list(""))) == 5
+
+
+def test_a_list_is_longer_than_a_page(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    if isinstance(storage, S3):
+        paginate = storage.client.get_paginator("list_objects_v2").paginate
+        pages = SimpleNamespace(paginate=lambda **words: paginate(**words, PaginationConfig={"PageSize": 3}))
+        monkeypatch.setattr(storage.client, "get_paginator", lambda _: pages)
+    keys = [f"blobs/sha256/{number:02}" for number in range(8)]
+    for key in keys:
+        storage.put(key, b"")
+    assert [each.key for each in storage.list("blobs/")] == keys
+
+
+def test_what_is_deleted_is_gone_and_nothing_else(storage: Storage) -> None:
+    for key in ("blobs/a", "blobs/b", "blobs/c"):
+        storage.put(key, b"x")
+    storage.delete(["blobs/a", "blobs/c", "blobs/never-there"])
+    storage.delete([])
+    assert [each.key for each in storage.list("")] == ["blobs/b"]
+
+
 # ---- only a real one --------------------------------------------------------------------------
 
 
@@ -185,7 +211,14 @@ def test_no_such_bucket(connected: list[S3], tmp_path: Path) -> None:
     assert found.reason is Reason.BUCKET_NOT_FOUND
     assert "no bucket no-such-bucket at 127.0.0.1:" in found.message
     (tmp_path / "file").write_bytes(b"x")
-    for write in (lambda: storage.put_if_absent("a", b""), lambda: storage.put_file("a", tmp_path / "file", lambda _: None)):
+    calls: list[Callable[[], object]] = [
+        lambda: storage.put_if_absent("a", b""),
+        lambda: storage.put_file("a", tmp_path / "file", lambda _: None),
+        lambda: storage.put("a", b""),
+        lambda: storage.delete(["a"]),
+        lambda: list(storage.list("")),
+    ]
+    for write in calls:
         with pytest.raises(Refused) as caught:
             write()
         assert caught.value.reason is Reason.BUCKET_NOT_FOUND
@@ -204,7 +237,13 @@ def test_wrong_credentials(
     assert server.secret_key not in found.message
     assert server.access_key not in found.message
     (tmp_path / "file").write_bytes(b"x")
-    for call in (lambda: storage.size("a"), lambda: storage.put_file("a", tmp_path / "file", lambda _: None)):
+    calls: list[Callable[[], object]] = [
+        lambda: storage.size("a"),
+        lambda: storage.put_file("a", tmp_path / "file", lambda _: None),
+        lambda: storage.delete(["a"]),
+        lambda: list(storage.list("")),
+    ]
+    for call in calls:
         with pytest.raises(Refused) as caught:
             call()
         assert caught.value.reason is Reason.CREDENTIALS_REFUSED
@@ -217,6 +256,16 @@ def test_no_credentials(server: s3.S3, connected: list[S3], monkeypatch: pytest.
     assert isinstance(found, Refused)
     assert found.reason is Reason.CREDENTIALS_REFUSED
     assert "set AWS_ACCESS_KEY_ID" in found.message
+
+
+@pytest.mark.parametrize(("code", "reason"), [("AccessDenied", Reason.CREDENTIALS_REFUSED), ("InternalError", Reason.STORAGE_THROTTLED)])
+def test_one_of_many_that_is_not_deleted_is_told(real: S3, monkeypatch: pytest.MonkeyPatch, code: str, reason: Reason) -> None:
+    answer = {"Errors": [{"Key": "team/digits/blobs/a", "Code": code, "Message": "<Signature=...>"}]}
+    monkeypatch.setattr(real.client, "delete_objects", lambda **_: answer)
+    with pytest.raises(VolaryError) as caught:
+        real.delete(["blobs/a", "blobs/b"])
+    assert caught.value.reason is reason
+    assert caught.value.message.endswith("blobs/a")
 
 
 @pytest.mark.parametrize("endpoint", ["http://127.0.0.1:1", "http://no-such-host.invalid:9000"])
@@ -273,6 +322,50 @@ def test_from_the_model_to_a_verified_directory(server: s3.S3, tmp_path: Path, c
     assert digest in capsys.readouterr().out
     assert main(["inspect", f"{uri}/2.0.0"]) == 1
     assert "there is no version 2.0.0" in capsys.readouterr().err
+
+
+def test_from_a_signature_to_a_clean_bucket(server: s3.S3, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    uri, key, other = f"s3://{server.bucket()}/team/double", keys.pair(tmp_path), keys.pair(tmp_path, "other")
+    public = ["--public-key", str(key.public)]
+
+    def volary(*words: str | Path, code: int = 0) -> str:
+        capsys.readouterr()
+        assert main([str(word) for word in words]) == code
+        told = capsys.readouterr()
+        return told.out + told.err
+
+    for version, content in (("1.0.0", b"one"), ("2.0.0", b"two")):
+        bundles.make(tmp_path / version, version, data={"w.bin": content})
+        volary("push", tmp_path / version, uri)
+    wanted = ["--uri", uri, "--version", "1.0.0", "--model", "m", "--runtime", "onnxruntime", "--termination-log", tmp_path / "log"]
+    assert "(SignatureMissing)" in volary("fetch", uri, "1.0.0", "-d", tmp_path / "models", *public, code=3)
+    volary("preflight", *wanted, *public, code=3)
+    assert json.loads((tmp_path / "log").read_text())["reason"] == "SignatureMissing"
+    volary("sign", f"{uri}/1.0.0", "--private-key", key.private)
+    volary("preflight", *wanted, *public)
+    volary("preflight", *wanted, "--public-key", other.public, code=3)
+    assert json.loads((tmp_path / "log").read_text())["reason"] == "SignatureUntrusted"
+    assert "(SignatureUntrusted)" in volary("fetch", uri, "1.0.0", "-d", tmp_path / "models", "--public-key", other.public, code=3)
+    assert not (tmp_path / "models").exists()
+    volary("fetch", uri, "1.0.0", "-d", tmp_path / "models", *public)
+    volary("alias", "set", uri, "prod", "1.0.0")
+    assert "signed as you asked" in volary("verify", f"{uri}@prod", *public)
+    listed = json.loads(volary("list", uri, "-o", "json"))
+    assert {each["version"]: (each["signed"], each["aliases"]) for each in listed} == {"1.0.0": (True, ["prod"]), "2.0.0": (False, [])}
+    assert "3 bytes to move" in volary("diff", f"{uri}@prod", f"{uri}/2.0.0", code=1)
+    volary("export", f"{uri}@prod", "-o", tmp_path / "remote.zip")
+    volary("import", tmp_path / "remote.zip", "-o", tmp_path / "imported", *public)
+    volary("export", tmp_path / "imported", "-o", tmp_path / "local.zip")
+    assert (tmp_path / "remote.zip").read_bytes() == (tmp_path / "local.zip").read_bytes()
+    place = storages.connect(layout.parse(uri))
+    place.put(layout.blob_key("0" * 64), b"orphan")
+    assert "1 blobs, 6 bytes are too young" in volary("gc", uri)
+    assert "deleted 1 blobs, 6 bytes" in volary("gc", uri, "--grace", "0s", "--delete")
+    assert not storages.exists(place, layout.blob_key("0" * 64), 6)
+    place.delete([layout.blob_key(hashlib.sha256(b"two").hexdigest())])
+    place.client.close()
+    assert "(FileNotFound)" in volary("verify", f"{uri}/2.0.0", code=1)
+    volary("verify", f"{uri}/1.0.0")
 
 
 def test_a_model_that_lies_in_a_bucket_is_packed(server: s3.S3, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,3 +1,4 @@
+import json
 import threading
 from collections.abc import Iterator
 
@@ -11,6 +12,7 @@ from volary.adapters.oip import Readiness, Unreachable
 from volary.agent import golden
 from volary.agent.retry import Patience, Stopped
 from volary.bundle import golden as samples_of
+from volary.bundle.manifest import Golden, Rule
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
 
@@ -49,6 +51,17 @@ def test_another_model_is_told_by_sample_output_index_and_values(server: FakeSer
     found = refusal(server, patience)
     assert found.reason is Reason.GOLDEN_MISMATCH
     assert found.message == "golden sample 0: output 'y': index [0, 0]: expected 2.0, got 2.1, off by 0.1, tolerance 0.0021"
+
+
+def test_the_rules_of_an_output_are_kept(server: FakeServer, patience: Patience) -> None:
+    server.factor = 2.1
+    wide = Golden(path="golden.json", absolute=0, relative=0, outputs={"y": Rule(absolute=0.3, argmax=True)})
+    golden.replay(oip.Http(server.url), "digits", "1.0.0", SAMPLES, wide, timeout=5.0, patience=patience)
+    # Recorded is [5, 2]: these numbers are near enough, their order is not.
+    server.body = json.dumps({"outputs": [building.tensor("y", [3.4, 3.5], [1, 2])]}).encode()
+    order = Golden(path="golden.json", absolute=2, relative=0, outputs={"y": Rule(argmax=True)})
+    with pytest.raises(Refused, match=r"golden sample 0: output 'y': index \[0\]: the largest is at 1, expected 0"):
+        golden.replay(oip.Http(server.url), "digits", "1.0.0", SAMPLES[1:], order, timeout=5.0, patience=patience)
 
 
 @pytest.mark.parametrize(

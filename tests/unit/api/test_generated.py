@@ -17,7 +17,8 @@ from volary.common.reasons import Reason
 if TYPE_CHECKING:
     from pathlib import Path
 
-EXAMPLES = [path for path in sorted((REPOSITORY / "manifests" / "examples").glob("*.yaml")) if path.name != "storage-secret.yaml"]
+NO_DEPLOYMENT = ("storage-secret.yaml", "volary.yaml")
+EXAMPLES = [path for path in sorted((REPOSITORY / "manifests" / "examples").glob("*.yaml")) if path.name not in NO_DEPLOYMENT]
 
 
 def call(*arguments: str) -> int:

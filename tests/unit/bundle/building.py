@@ -4,6 +4,7 @@ import hashlib
 import json
 from typing import Any
 
+from tests.unit.bundle.wire import message
 from volary.adapters.storage import InMemory
 from volary.bundle import layout
 from volary.bundle import manifest as manifests
@@ -11,7 +12,16 @@ from volary.bundle.formats import Format, Role
 from volary.bundle.manifest import File, Golden, Manifest, Tensor
 from volary.bundle.tensors import Datatype
 
-MODEL = b"\x08\x08\x12\x04test" + bytes(range(256)) * 8
+
+def onnx(weights: bytes, *nodes: bytes) -> bytes:
+    """The smallest model that is one: y = x + weights, and more nodes if wanted."""
+    add = message((1, "x"), (1, "w"), (2, "y"), (4, "Add"))
+    tensor = message((1, len(weights)), (2, 3), (8, "w"), (9, weights))  # INT8
+    graph = message((1, add), *((1, node) for node in nodes), (2, "test"), (5, tensor), (11, message((1, "x"))), (12, message((1, "y"))))
+    return message((1, 8), (2, "test"), (7, graph), (8, message((2, 21))))
+
+
+MODEL = onnx(bytes(range(256)) * 7 + bytes(203))  # 2056 bytes
 TOLERANCE = Golden(path="golden.json", absolute=1e-4, relative=1e-3)
 
 

@@ -43,11 +43,22 @@ def test_weights_may_begin_with_anything_but_a_program() -> None:
         formats.check_magic(Role.DATA, "weights", b"\x7fELF")
 
 
+@pytest.mark.parametrize("head", [b"\x7fELF", b"#!/bin/sh", b"PK\x03\x04", b"<html>", "[1]".encode("utf-16"), b'["a", "b\0"]'])
+def test_a_config_file_is_text(head: bytes) -> None:
+    formats.check_magic(Role.CONFIG, "config/labels.json", '["a", "é"]'.encode())
+    with pytest.raises(Refused, match=r"the config file 'config/labels\.json' is ") as caught:
+        formats.check_magic(Role.CONFIG, "config/labels.json", head)
+    assert caught.value.reason is Reason.FORMAT_UNSUPPORTED
+
+
 ALLOWED = [
     (Format.ONNX, Role.MODEL, "model.onnx"),
     (Format.ONNX, Role.DATA, "model.onnx.data"),
     (Format.ONNX, Role.DATA, "sub/weights"),
     (Format.ONNX, Role.GOLDEN, "golden.json"),
+    (Format.ONNX, Role.CONFIG, "config/labels.json"),
+    (Format.ONNX, Role.CONFIG, "config/sub/vocabulary.v2.txt"),
+    (Format.TENSORFLOW_SAVEDMODEL, Role.CONFIG, "config/scale.toml"),
     (Format.TENSORFLOW_SAVEDMODEL, Role.MODEL, "saved_model.pb"),
     (Format.TENSORFLOW_SAVEDMODEL, Role.DATA, "variables/variables.index"),
     (Format.TENSORFLOW_SAVEDMODEL, Role.DATA, "variables/variables.data-00000-of-00001"),
@@ -74,6 +85,11 @@ REFUSED = [
     (Format.ONNX, Role.DATA, "weights.h5"),
     (Format.ONNX, Role.DATA, "all.tar"),
     (Format.ONNX, Role.GOLDEN, "golden.pkl"),
+    (Format.ONNX, Role.CONFIG, "labels.json"),
+    (Format.ONNX, Role.CONFIG, "config/transform.py"),
+    (Format.ONNX, Role.CONFIG, "config/scaler.pkl"),
+    (Format.ONNX, Role.CONFIG, "config/labels"),
+    (Format.ONNX, Role.CONFIG, "config/.json"),
     (Format.TENSORFLOW_SAVEDMODEL, Role.MODEL, "model.onnx"),
     (Format.TENSORFLOW_SAVEDMODEL, Role.DATA, "variables/other"),
     (Format.TENSORFLOW_SAVEDMODEL, Role.DATA, "2/saved_model.pb"),

@@ -10,7 +10,7 @@ from tests.unit.bundle import building
 from tests.unit.bundle.building import tensor
 from volary.bundle import golden, limits
 from volary.bundle.golden import Values
-from volary.bundle.manifest import Golden
+from volary.bundle.manifest import Golden, Rule
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
 
@@ -103,6 +103,68 @@ def test_integers_must_be_equal() -> None:
         str(golden.compare([LABEL], [tensor("label", [3, 8], [2], "INT64")], TOLERANCE)) == "output 'label': index [1]: expected 7, got 8"
     )
     assert golden.compare([LABEL], [tensor("label", [3.0, 7.0], [2], "INT64")], TOLERANCE) is not None
+
+
+SCORES = Values.model_validate_json(json.dumps(tensor("p", [0.30, 0.29, 0.41, 0.30, 0.38, 0.40], [2, 3])))
+
+
+def rules(**rule: Any) -> Golden:
+    return Golden(path="golden.json", absolute=0.0, relative=0.0, outputs={"p": Rule(**rule)})
+
+
+WINNERS: dict[str, tuple[Golden, list[float], str | None]] = {
+    "as recorded": (rules(absolute=0.0, argmax=True), [0.30, 0.29, 0.41, 0.30, 0.38, 0.40], None),
+    "the same place": (rules(absolute=0.05, argmax=True), [0.33, 0.29, 0.40, 0.30, 0.38, 0.39], None),
+    "recorded as close, the other wins": (rules(absolute=0.05, argmax=True), [0.30, 0.29, 0.41, 0.30, 0.40, 0.38], None),
+    "another place within a wide tolerance": (
+        rules(absolute=0.1, argmax=True),
+        [0.38, 0.29, 0.37, 0.30, 0.38, 0.40],
+        "output 'p': index [0]: the largest is at 0, expected 2",
+    ),
+    "of the second row": (
+        rules(absolute=0.09, argmax=True),
+        [0.30, 0.29, 0.41, 0.38, 0.37, 0.37],
+        "output 'p': index [1]: the largest is at 0, expected 2",
+    ),
+    "nobody asked for the place": (rules(absolute=0.1), [0.38, 0.29, 0.37, 0.30, 0.38, 0.40], None),
+    "a number is off, too": (
+        rules(absolute=0.01, argmax=True),
+        [0.38, 0.29, 0.37, 0.30, 0.38, 0.40],
+        "output 'p': index [0, 0]: expected 0.3, got 0.38, off by 0.08, tolerance 0.01",
+    ),
+    "the relative part counts": (rules(relative=0.08, argmax=True), [0.30, 0.29, 0.41, 0.30, 0.40, 0.39], None),
+}
+
+
+@pytest.mark.parametrize(("tolerance", "data", "text"), WINNERS.values(), ids=WINNERS)
+def test_the_winner_must_be_the_recorded_one_unless_it_was_close(tolerance: Golden, data: list[float], text: str | None) -> None:
+    found = golden.compare([SCORES], [tensor("p", data, [2, 3])], tolerance)
+    assert (None if found is None else str(found)) == text
+
+
+def test_a_rule_is_for_its_output_only() -> None:
+    tolerance = Golden(path="golden.json", absolute=0.01, relative=0.0, outputs={"p": Rule(absolute=0.5)})
+    answer = [tensor("p", [0.7, 0.29, 0.41, 0.3, 0.38, 0.4], [2, 3]), tensor("y", [1.4, 100.0, -2.0, 0.0], [2, 2])]
+    assert golden.compare([SCORES], answer, tolerance) is None
+    assert str(golden.compare([WANTED], answer, tolerance)).startswith("output 'y': index [0, 0]")
+
+
+def test_an_output_without_elements_has_no_winner() -> None:
+    empty = Values.model_validate_json(json.dumps(tensor("p", [], [2, 0])))
+    assert golden.compare([empty], [tensor("p", [], [2, 0])], rules(argmax=True)) is None
+
+
+@given(
+    st.lists(st.floats(-100, 100), min_size=6, max_size=6),
+    st.lists(st.floats(-1, 1), min_size=6, max_size=6),
+    st.floats(0, 10),
+    st.floats(0, 1),
+)
+def test_half_the_tolerance_never_changes_the_winner(data: list[float], moves: list[float], absolute: float, relative: float) -> None:
+    """Each number moves by less than half of what is allowed: who overtakes was within the tolerance of the winner."""
+    wanted = Values.model_validate_json(json.dumps(tensor("p", data, [2, 3])))
+    answer = [value + 0.499 * move * absolute for value, move in zip(data, moves, strict=True)]
+    assert golden.compare([wanted], [tensor("p", answer, [2, 3])], rules(absolute=absolute + 1e-9, relative=relative, argmax=True)) is None
 
 
 @given(st.recursive(st.none() | st.floats() | st.integers() | st.text(), lambda inner: st.lists(inner, max_size=4), max_leaves=10))

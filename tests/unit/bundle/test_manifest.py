@@ -14,6 +14,7 @@ from volary.bundle import limits
 from volary.bundle import manifest as manifests
 from volary.bundle.formats import Format, Role
 from volary.bundle.manifest import File, Manifest, Tensor
+from volary.bundle.metadata import Requirements
 from volary.bundle.tensors import Datatype
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
@@ -197,6 +198,11 @@ made_manifests = st.builds(
     outputs=unique_by(lambda each: each.name, least=1)(tensors),
     golden=st.none(),
     build=st.dictionaries(st.text("abc", min_size=1, max_size=5), st.text(max_size=20), max_size=3),
+    labels=st.dictionaries(words, words, max_size=3),
+    license=st.none() | st.sampled_from(["MIT", "MIT OR Apache-2.0"]),
+    metrics=st.dictionaries(words, st.floats(allow_nan=False, allow_infinity=False), max_size=3),
+    training=st.dictionaries(words, st.text(max_size=20), max_size=3),
+    requirements=st.none() | st.builds(Requirements, opset=st.none() | st.integers(1, 30), providers=st.just(())),
 )
 
 
@@ -224,7 +230,7 @@ anything = st.recursive(
 )
 
 
-@given(st.sampled_from(sorted(building.fields())), anything)
+@given(st.sampled_from(sorted({*building.fields(), "labels", "license", "metrics", "training", "requirements"})), anything)
 def test_a_field_of_anything_never_crashes_it(field: str, value: Any) -> None:
     never_crashes(building.encoded(building.fields(**{field: value})))
 

@@ -33,8 +33,8 @@ INVALID = {
     "variable": "$HOME",
     "full-width dots": "\uff0e\uff0e/x",
     "lone surrogate": "a\ud800",
-    "accent composed": "mod\u00e8le",
-    "accent decomposed": "mode\u0300le",
+    "14 accent composed": "mod\u00e8le",
+    "14 accent decomposed": "mode\u0300le",
 }
 
 

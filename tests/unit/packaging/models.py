@@ -39,6 +39,17 @@ def logarithm(path: Path) -> Path:
     return write(path, [helper.make_node("Log", ["x"], ["y"])], [value("x", ["batch", 3])], [value("y", ["batch", 3])])
 
 
+def nothing(path: Path) -> Path:
+    """y = log(-1 - x^2): NaN for every number."""
+    one = numpy_helper.from_array(np.array([-1.0], np.float32), "one")
+    nodes = [
+        helper.make_node("Mul", ["x", "x"], ["square"]),
+        helper.make_node("Sub", ["one", "square"], ["below"]),
+        helper.make_node("Log", ["below"], ["y"]),
+    ]
+    return write(path, nodes, [value("x", ["batch", 3])], [value("y", ["batch", 3])], [one])
+
+
 def mixed(path: Path) -> Path:
     """Integers, text and truths in, the same out."""
     names = {"i": TensorProto.INT64, "t": TensorProto.STRING, "b": TensorProto.BOOL}
@@ -62,3 +73,57 @@ def external(path: Path, location: str = "weights.bin") -> Path:
     tensor.ClearField("raw_data")
     shape = ["batch", 3]
     return write(path, [helper.make_node("Mul", ["x", "w"], ["y"])], [value("x", shape)], [value("y", shape)], [tensor])
+
+
+def classifier(path: Path) -> Path:
+    """probabilities = softmax(4 x), label = argmax x, for x of [batch, 3]."""
+    nodes = [
+        helper.make_node("Mul", ["x", "four"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=-1),
+        helper.make_node("ArgMax", ["x"], ["label"], axis=-1, keepdims=0),
+    ]
+    outputs = [value("label", ["batch"], TensorProto.INT64), value("probabilities", ["batch", 3])]
+    return write(path, nodes, [value("x", ["batch", 3])], outputs, [numpy_helper.from_array(np.array([4.0], np.float32), "four")])
+
+
+def lookup(path: Path) -> Path:
+    """The rows of a table of eight, at ids of [batch, length]: an id of 8 or more fails."""
+    table = numpy_helper.from_array(np.arange(16, dtype=np.float32).reshape(8, 2), "table")
+    shape = ["batch", "length"]
+    return write(
+        path,
+        [helper.make_node("Gather", ["table", "ids"], ["y"])],
+        [value("ids", shape, TensorProto.INT64)],
+        [value("y", [*shape, 2])],
+        [table],
+    )
+
+
+def dropout(path: Path, *, training: bool) -> Path:
+    """y = x, or in training mode half of it."""
+    constants = [numpy_helper.from_array(np.array(0.5, np.float32), "ratio"), numpy_helper.from_array(np.array(training), "mode")]
+    node = helper.make_node("Dropout", ["x", "ratio", "mode"], ["y"], name="drop")
+    return write(path, [node], [value("x", ["batch", 3])], [value("y", ["batch", 3])], constants)
+
+
+def branching(path: Path) -> Path:
+    """Noise in one branch only, where a look at the graph's own nodes does not see it."""
+    noise = helper.make_graph(
+        [helper.make_node("RandomUniformLike", ["x"], ["then_y"], name="noise")], "then", [], [value("then_y", ["batch", 3])]
+    )
+    same = helper.make_graph([helper.make_node("Identity", ["x"], ["else_y"])], "else", [], [value("else_y", ["batch", 3])])
+    node = helper.make_node("If", ["flag"], ["y"], then_branch=noise, else_branch=same)
+    return write(path, [node], [value("x", ["batch", 3]), value("flag", [1], TensorProto.BOOL)], [value("y", ["batch", 3])])
+
+
+def halves(path: Path, *, out: int = TensorProto.FLOAT) -> Path:
+    """y = x, through FP16 on the way."""
+    nodes = [helper.make_node("Cast", ["x"], ["h"], to=TensorProto.FLOAT16), helper.make_node("Cast", ["h"], ["y"], to=out)]
+    return write(path, nodes, [value("x", ["batch", 3])], [value("y", ["batch", 3], out)])
+
+
+def doubles(path: Path) -> Path:
+    """y = x in FP64."""
+    shape = ["batch", 3]
+    node = helper.make_node("Identity", ["x"], ["y"])
+    return write(path, [node], [value("x", shape, TensorProto.DOUBLE)], [value("y", shape, TensorProto.DOUBLE)])

@@ -46,6 +46,37 @@ def test_pack_and_inspect(model: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert found["manifest"]["name"] == "double"
 
 
+def test_every_option_ends_up_in_the_manifest(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (model.parent / "labels.json").write_text("[]")
+    words = ["pack", str(model), "--name", "double", "--version", "1.0.0", "-o", str(model.parent / "bundle"), "--json"]
+    golden = ["--golden", "auto", "--dim", "batch=2", "--absolute", "0.5", "--tolerance", "y=0.25,0.125", "--argmax", "y"]
+    said = ["--label", "team=a", "--label", "tier=b", "--license", "MIT", "--training", "url=s3://x?a=b", "--metric", "f1=0.5"]
+    assert main([*words, *golden, *said, "--min-metric", "f1=0.5", "--config", str(model.parent / "labels.json")]) == 0
+    found = json.loads(capsys.readouterr().out)["manifest"]
+    assert found["golden"] == {
+        "path": "golden.json",
+        "absolute": 0.5,
+        "relative": 0.001,
+        "outputs": {"y": {"absolute": 0.25, "relative": 0.125, "argmax": True}},
+    }
+    assert found["labels"] == {"team": "a", "tier": "b"}
+    assert found["license"] == "MIT"
+    assert found["training"] == {"url": "s3://x?a=b"}
+    assert found["metrics"] == {"f1": 0.5}
+    assert [file["path"] for file in found["files"]] == ["config/labels.json", "golden.json", "model.onnx"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--dim", "batch"], ["--dim", "batch=x"], ["--tolerance", "y=a"], ["--metric", "=1"], ["--label", "team"], ["--absolute", "x"]],
+)
+def test_an_option_that_cannot_be_read_is_a_usage_error(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["pack", "model.onnx", *words])
+    assert caught.value.code == 2
+    assert words[0] in capsys.readouterr().err
+
+
 def test_what_is_refused_is_told_without_a_traceback(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pack(model)
     capsys.readouterr()
@@ -96,7 +127,7 @@ def test_preflight_leaves_its_last_words(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "log").read_text())["reason"] == "SpecInvalid"
 
 
-@pytest.mark.parametrize("words", [[], ["--nonsense"], ["nonsense"], ["pack"], ["pack", "x", "--nonsense"]])
+@pytest.mark.parametrize("words", [[], ["--nonsense"], ["nonsense"], ["push"], ["pack", "x", "--nonsense"], ["pack", "--dim", "batch"]])
 def test_usage_errors_are_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     try:
         code = main(words)
@@ -154,12 +185,14 @@ def test_each_verb_has_its_help(verb: str, capsys: pytest.CaptureFixture[str]) -
 
 
 HEAVY = (
+    "boto3",
+    "botocore",
+    "cryptography",
+    "model_signing",
     "sklearn",
     "skl2onnx",
     "torch",
     "tensorflow",
-    "boto3",
-    "botocore",
     "onnx",
     "onnxruntime",
     "numpy",
@@ -169,7 +202,8 @@ HEAVY = (
     "rich",
     "uvicorn",
 )
-ALLOWED = {"agent": (), "preflight": (), "fetch": (), "inspect": ("rich",), "push": ("rich",), "pack": (), "convert": ()}
+ALLOWED = {"agent": (), "preflight": (), "fetch": (), "inspect": ("rich",), "push": ("rich",), "pack": (), "optimise": (), "convert": ()}
+ALLOWED |= {"sign": (), "alias": ()} | dict.fromkeys(("verify", "export", "import", "gc", "diff", "history"), ("rich",))
 
 
 @pytest.mark.parametrize("verb", ALLOWED)

@@ -7,7 +7,7 @@ from hypothesis import given
 
 from tests.support.specs import specs
 from tests.unit.planning.builders import DIGEST, STORAGE, model
-from volary.api.v1alpha1 import Model, ModelDeploymentSpec, Resources, Runtime, RuntimeName
+from volary.api.v1alpha1 import Model, ModelDeploymentSpec, Resources, Runtime, RuntimeName, Verify
 from volary.planning.identity import request_id, revision_id
 
 ONNX = Runtime(name=RuntimeName.ONNXRUNTIME)
@@ -40,6 +40,12 @@ def test_a_pin_changes_the_request_but_not_the_revision() -> None:
     pinned = model(digest=DIGEST)
     assert revision_id(DIGEST, pinned, "fraud", ONNX) == BASE
     assert request_id(pinned, "fraud", ONNX) != request_id(model(), "fraud", ONNX)
+
+
+def test_a_wanted_signature_changes_the_request_but_not_the_revision() -> None:
+    verified = model(verify=Verify(public_key_secret_name="signer"))
+    assert revision_id(DIGEST, verified, "fraud", ONNX) == BASE
+    assert request_id(verified, "fraud", ONNX) != request_id(model(), "fraud", ONNX)
 
 
 def test_a_default_that_is_spelled_out_changes_nothing() -> None:

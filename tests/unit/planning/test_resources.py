@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.planning.builders import DIGEST, desired, failed, model, revision, revisions, spec
-from volary.api.v1alpha1 import Runtime, RuntimeName, Storage
+from volary.api.v1alpha1 import Runtime, RuntimeName, Storage, Verify
 from volary.common.reasons import Reason
 from volary.planning import pods, resources
 from volary.planning.model import NoService, Only, Shared
@@ -181,6 +181,14 @@ def test_a_pinned_digest_reaches_the_preflight() -> None:
     pinned = resources.preflight_job(desired(spec=spec(model=model(digest=DIGEST))), "a" * 10)
     args = containers(pinned["spec"]["template"])["preflight"]["args"]
     assert args[args.index("--digest") + 1] == DIGEST
+
+
+def test_a_wanted_signature_reaches_the_preflight_alone() -> None:
+    verified = model(verify=Verify(public_key_secret_name="signer"))
+    job = resources.preflight_job(desired(spec=spec(model=verified)), "a" * 10)
+    wanted = {"name": "VOLARY_PUBLIC_KEY", "valueFrom": {"secretKeyRef": {"name": "signer", "key": "public.pem"}}}
+    assert wanted in containers(job["spec"]["template"])["preflight"]["env"]
+    assert pods.model_template("fraud", revision(model=verified)) == pods.model_template("fraud", revision())
 
 
 def test_the_server_has_the_users_resources_and_the_agent_its_own() -> None:

@@ -3,30 +3,24 @@
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from volary.bundle import formats, limits, paths
-from volary.bundle import savedmodel as savedmodels
+from volary.bundle import formats, limits, paths, saved_model, saved_model_signature
 from volary.bundle import tflite as tflites
 from volary.bundle.formats import Format, Role
 from volary.bundle.manifest import Tensor
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
+from volary.packaging import session
+from volary.packaging.bundle import reader
 from volary.packaging.convert import savedmodel
 from volary.packaging.convert.packages import named, need
+from volary.packaging.session import Runner
 
 _PROTOBUF_BYTES = 2 * limits.GIB  # no protobuf or FlatBuffers file can be larger
 # What TensorFlow's exporters write besides, and no server reads.
 _LEFT_OUT = ("keras_metadata.pb", "debug/")
-
-
-class Session(Protocol):
-    """A loaded model, called as ONNX Runtime's sessions are."""
-
-    def run(self, names: Sequence[str], inputs: Mapping[str, Any]) -> list[Any]:
-        """The outputs of these names, for NumPy arrays by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +31,7 @@ class Inspected:
     outputs: tuple[Tensor, ...]
     data: tuple[str, ...]  # names of the files the graph refers to, relative to its directory
     facts: Mapping[str, str]  # for the manifest's `build`
+    opset: int = 0  # ONNX only
 
 
 def inspect(graph: Path, format_: Format) -> Inspected:
@@ -46,23 +41,32 @@ def inspect(graph: Path, format_: Format) -> Inspected:
             from volary.packaging import onnx
 
             found = onnx.inspect(graph)
-            return Inspected(found.inputs, found.outputs, found.data, {"onnx.opset": str(found.opset), "onnx.producer": found.producer})
+            facts = {"onnx.opset": str(found.opset), "onnx.producer": found.producer, **dict(found.lineage)}
+            return Inspected(found.inputs, found.outputs, found.data, facts, found.opset)
         case Format.TENSORFLOW_SAVEDMODEL:
-            signature = savedmodels.signature(_read(graph))
-            return Inspected(signature.inputs, signature.outputs, tuple(_beside(graph)), {"tensorflow": signature.tensorflow})
+            data = check(graph)
+            signature = saved_model_signature.signature(reader(graph), graph.stat().st_size, graph.name)
+            return Inspected(signature.inputs, signature.outputs, data, {"tensorflow": signature.tensorflow})
         case Format.TFLITE:
             lite = tflites.signature(_read(graph))
             return Inspected(lite.inputs, lite.outputs, (), {})
 
 
-def load(graph: Path, format_: Format) -> Session:
+def check(graph: Path) -> tuple[str, ...]:
+    """The other files of a SavedModel, if all is in order with it: TensorFlow loads it no sooner.
+
+    Raises Refused (FormatUnsupported, NameInvalid, and those of `saved_model.check`).
+    """
+    data = tuple(_beside(graph))
+    saved_model.check(reader(graph), graph.stat().st_size, graph.name, {graph.name, *data})
+    return data
+
+
+def load(graph: Path, format_: Format) -> Runner:
     """The model, ready to answer. Raises Refused (LoadFailed, PackageMissing)."""
     match format_:
         case Format.ONNX:
-            from volary.packaging import golden
-
-            session: Session = golden.load(graph)
-            return session
+            return session.load(graph)
         case Format.TENSORFLOW_SAVEDMODEL:
             return _SavedModel(savedmodel.load(graph.parent))
         case Format.TFLITE:
@@ -73,7 +77,7 @@ def engine(format_: Format) -> dict[str, str]:
     """What `load` answers with, as an entry of the manifest's `build`."""
     match format_:
         case Format.ONNX:
-            return {"golden.onnxruntime": version("onnxruntime")}
+            return {}  # `facts.build` tells
         case Format.TENSORFLOW_SAVEDMODEL:
             return {"golden.runtime": named("tensorflow-cpu", "tensorflow")}
         case Format.TFLITE:
@@ -85,7 +89,7 @@ class _SavedModel:
     function: Any
 
     def run(self, names: Sequence[str], inputs: Mapping[str, Any]) -> list[Any]:
-        """See Session."""
+        """See Runner."""
         answers = savedmodel.call(self.function, inputs)
         return [answers[name] for name in names]
 
@@ -95,7 +99,7 @@ class _Lite:
     interpreter: Any
 
     def run(self, names: Sequence[str], inputs: Mapping[str, Any]) -> list[Any]:
-        """See Session. Signatures have the names people gave; a model without one has those of its tensors."""
+        """See Runner. Signatures have the names people gave; a model without one has those of its tensors."""
         signatures = self.interpreter.get_signature_list()
         if signatures:
             answers = self.interpreter.get_signature_runner(next(iter(signatures)))(**inputs)

@@ -66,7 +66,7 @@ def generate(schema: tuple[Tensor, ...]) -> list[Inputs]:
 def measure(
     predict: Predict, run: Predict, outputs: tuple[Tensor, ...], inputs: Sequence[Inputs], *, generated: bool, allowed: float
 ) -> Parity:
-    """Compare on each input. Raises Refused (DeviationTooLarge)."""
+    """Compare on each input. Raises Refused (DeviationTooHigh)."""
     names = [tensor.name for tensor in outputs]
     expected = [_named(predict(each), names) for each in inputs]
     found = [_named(run(each), names) for each in inputs]
@@ -79,7 +79,7 @@ def measure(
     worst = parity.worst
     if not worst.relative <= allowed:  # a NaN is no agreement either
         raise Refused(
-            Reason.DEVIATION_TOO_LARGE,
+            Reason.DEVIATION_TOO_HIGH,
             f"the converted model answers differently than its source: output {worst.name!r} by {worst.absolute:.3g}, {worst.relative:.3g} "
             f"of its scale; {allowed:g} is allowed (--max-deviation). Compared on {parity.samples} samples",
         )
@@ -102,7 +102,7 @@ def _named(answers: Mapping[str, Any] | Sequence[Any], names: Sequence[str]) -> 
 
 
 def _other_outputs(found: object, names: Sequence[str]) -> NoReturn:
-    raise Refused(Reason.DEVIATION_TOO_LARGE, f"the source answers with the outputs {found}, the converted model with {list(names)}")
+    raise Refused(Reason.DEVIATION_TOO_HIGH, f"the source answers with the outputs {found}, the converted model with {list(names)}")
 
 
 def _column(array: Array) -> Array:
@@ -114,7 +114,7 @@ def _compare(name: str, expected: list[Array], found: list[Array]) -> Compared:
     if [each.shape for each in expected] != [each.shape for each in found]:
         shapes = next((a.shape, b.shape) for a, b in zip(expected, found, strict=True) if a.shape != b.shape)
         raise Refused(
-            Reason.DEVIATION_TOO_LARGE, f"output {name!r} has the shape {list(shapes[1])} after conversion, {list(shapes[0])} before"
+            Reason.DEVIATION_TOO_HIGH, f"output {name!r} has the shape {list(shapes[1])} after conversion, {list(shapes[0])} before"
         )
     before, after = (np.concatenate([each.ravel() for each in side]) for side in (expected, found))
     if not np.issubdtype(after.dtype, np.floating):

@@ -30,6 +30,7 @@ class Servable:
     data: tuple[str, ...]  # relative to the graph's directory
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
+    opset: int = 0  # ONNX only
     facts: Mapping[str, str]  # entries of the manifest's `build`; those of a conversion start with `convert.`
 
 
@@ -51,6 +52,7 @@ def prepare(source: Source, workdir: Path, samples: "Given | None" = None) -> Se
         data=inspected.data,
         inputs=inspected.inputs,
         outputs=inspected.outputs,
+        opset=inspected.opset,
         facts={**inspected.facts, **origin},
     )
 

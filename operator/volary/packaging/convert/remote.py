@@ -5,6 +5,7 @@ Whoever can write there chooses the names, and they become paths here: they pass
 
 import re
 from collections.abc import Callable, Iterable
+from itertools import islice
 from pathlib import Path
 
 from volary.adapters.storage import Listed, Storage
@@ -42,7 +43,7 @@ def choose(listed: Iterable[Listed], name: str = "") -> list[Listed]:
 
 def download(storage: Storage, directory: Path, name: str = "", progress: Callable[[int], None] = lambda _: None) -> Path:
     """Fetch one model below `directory`; what is complete is not fetched again. Where it is then. Raises Refused, Transient."""
-    chosen = choose(storage.list(limits.FILES + 1), name)
+    chosen = choose(islice(storage.list(""), limits.FILES + 1), name)
     for each in chosen:
         path = directory / each.key
         if path.is_file() and path.stat().st_size == each.size:

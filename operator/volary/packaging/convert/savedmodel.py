@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from volary.bundle.savedmodel import SIGNATURE
+from volary.bundle.saved_model_signature import DEFAULT as SIGNATURE
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
 from volary.packaging.convert.detect import SAVED_MODEL
@@ -24,6 +24,9 @@ def convert(source: Source, to: Target, workdir: Path) -> Converted:
     directory = source.path if source.path.is_dir() else source.path.parent
     if to is Target.SAVEDMODEL:
         return Converted(graph=directory / SAVED_MODEL, format=FORMATS[to])
+    from volary.packaging.convert import graphs
+
+    graphs.check(directory / SAVED_MODEL)
     graph, tool = onward(source, directory, to, workdir)
     return Converted(
         graph=graph, format=FORMATS[to], framework=named("tensorflow-cpu", "tensorflow"), tool=tool, predict=_predict(load(directory))

@@ -64,7 +64,7 @@ def test_the_deviation(before: Any, after: Any, absolute: float, relative: float
 def test_another_answer_is_refused(before: Any, after: Any) -> None:
     with pytest.raises(Refused) as caught:
         measure(before, after)
-    assert caught.value.reason is Reason.DEVIATION_TOO_LARGE
+    assert caught.value.reason is Reason.DEVIATION_TOO_HIGH
 
 
 def test_an_output_that_is_not_a_number_is_found_beside_one_that_agrees() -> None:
@@ -122,4 +122,4 @@ def test_a_conversion_that_changes_the_answers_is_refused(tmp_path: Any, monkeyp
     monkeypatch.setattr(skl2onnx, "to_onnx", lambda *_, **__: __import__("onnx").load(wrong))
     with pytest.raises(Refused, match=r"output 'y' by .* of its scale; 0\.001 is allowed \(--max-deviation\)") as caught:
         convert.prepare(convert.sklearn(StandardScaler().fit(trained.digits()[0]), trained.digits()[0][:9]), tmp_path)
-    assert caught.value.reason is Reason.DEVIATION_TOO_LARGE
+    assert caught.value.reason is Reason.DEVIATION_TOO_HIGH

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,11 @@ from volary.common.reasons import Reason
 from volary.packaging import convert
 from volary.packaging.convert import remote
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
 
 def listing(*names: str) -> list[Listed]:
-    return [Listed(name, 1) for name in sorted(names)]
+    return [Listed(name, 1, NOW) for name in sorted(names)]
 
 
 FOLDERS: dict[str, tuple[tuple[str, ...], str, list[str]]] = {
@@ -83,9 +86,9 @@ def test_no_name_leads_out_of_the_directory(names: list[str], model: str) -> Non
 
 def test_too_many_and_too_much() -> None:
     with pytest.raises(Refused, match="more than 5000 files"):
-        remote.choose([Listed(f"{number}.bin", 1) for number in range(limits.FILES + 1)])
+        remote.choose([Listed(f"{number}.bin", 1, NOW) for number in range(limits.FILES + 1)])
     with pytest.raises(Refused, match="the limit is 256 GiB"):
-        remote.choose([Listed("model.onnx", 300 * limits.GIB)])
+        remote.choose([Listed("model.onnx", 300 * limits.GIB, NOW)])
 
 
 @pytest.mark.parametrize(("names", "name"), [((), ""), (("readme.md", "x/model.onnx"), ""), (("a.onnx",), "b.onnx")])

@@ -161,7 +161,8 @@ def test_a_function_that_makes_something_else() -> None:
         factory.source(FACTORY.replace("classifier", "nothing"))
 
 
-@pytest.mark.parametrize("words", [[], ["model.onnx", "--from", FACTORY]])
-def test_one_source_and_no_more(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["pack", *words, "--name", "m", "--version", "1", "-o", "nowhere"]) == 1
+def test_one_source_and_no_more(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["pack", "model.onnx", "--from", FACTORY, "--name", "m", "--version", "1", "-o", "nowhere"]) == 1
     assert "give either a file, directory or s3:// URI, or --from MODULE:FUNCTION" in capsys.readouterr().err
+    assert main(["convert", "-o", "nowhere"]) == 1
+    assert "give a file, directory or s3:// URI, or --from MODULE:FUNCTION" in capsys.readouterr().err

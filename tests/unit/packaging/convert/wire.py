@@ -41,7 +41,7 @@ def block(field: int, value: bytes | str) -> bytes:
 
 def tensor_info(shape: Shape, datatype: int = FLOAT, *, dense: bool = True) -> bytes:
     dims = b"".join(block(2, number(1, size)) for size in shape) if shape is not None else number(3, 1)
-    encoding = block(1, "StatefulPartitionedCall:0") if dense else block(4, b"")
+    encoding = block(1, "node:0") if dense else block(4, b"")
     return encoding + number(2, datatype) + block(3, dims)
 
 
@@ -65,7 +65,12 @@ def saved_model(
     return (
         number(1, 1)
         + training
-        + block(2, meta + block(2, b"\x0a\x00") + entry(5, name, signature + block(3, "tensorflow/serving/predict")))
+        + block(
+            2,
+            meta
+            + block(2, block(1, block(1, "node") + block(2, "Placeholder")))
+            + entry(5, name, signature + block(3, "tensorflow/serving/predict")),
+        )
     )
 
 
