@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from volary import packaging
-from volary.bundle import savedmodel, tflite
+from volary.bundle import saved_model_signature, tflite
 from volary.bundle.formats import Format
 from volary.bundle.tensors import Datatype
 from volary.cli.main import main
@@ -82,7 +82,8 @@ def test_a_keras_file_becomes_a_bundle(
 
 def test_what_tensorflow_wrote_is_read_without_it(network: Any, tmp_path: Path) -> None:
     network.export(str(tmp_path / "saved"), verbose=False)
-    found = savedmodel.signature((tmp_path / "saved" / "saved_model.pb").read_bytes())
+    graph = tmp_path / "saved" / "saved_model.pb"
+    found = saved_model_signature.read(bundles.reader(graph), graph.stat().st_size, graph.name)
     function = runner.load(tmp_path / "saved")
     assert {each.name for each in found.inputs} == set(function.structured_input_signature[1])
     assert {each.name: list(each.shape) for each in found.outputs} == {
@@ -141,6 +142,6 @@ def test_the_reader_of_tflite_agrees_with_the_interpreter(network: Any, tmp_path
     tf = runner.tensorflow()
     with pytest.warns(UserWarning, match="deprecated"):
         interpreter = tf.lite.Interpreter(str(made.graph))
-    found = tflite.signature(made.graph.read_bytes())
+    found = tflite.signature(bundles.reader(made.graph), made.graph.stat().st_size)
     assert [list(each.shape) for each in found.inputs] == [list(each["shape_signature"]) for each in interpreter.get_input_details()]
     assert {each.name for each in found.outputs} == set(interpreter.get_signature_list()["serving_default"]["outputs"])

@@ -115,17 +115,14 @@ def override(project: Project, by: Project) -> Project:
 
 
 def recipe(project: Project, home: Path) -> Recipe:
-    """Raises Refused (SpecInvalid) where something is missing. `evaluate` is imported from `home`.
-
-    A model that is not on this machine must be brought here; `volary.cli.source` does.
-    """
+    """Raises Refused (SpecInvalid) where something is missing. `evaluate` is imported from `home`."""
     needs = project.requirements
     try:
         requirements = None if needs is None else needs.requirements()
     except ValidationError as error:
         raise Refused(Reason.SPEC_INVALID, faults.explain("requirements", error, Needs)) from None
     return Recipe(
-        model=Path(_needed(project.model or project.factory, "model", "MODEL")),
+        model=_model(project),
         name=_needed(project.name, "name", "--name NAME"),
         version=_needed(project.version, "version", "--version VERSION"),
         output=Path(_needed(project.output, "output", "--output DIR")),
@@ -148,6 +145,14 @@ def recipe(project: Project, home: Path) -> Recipe:
 def _below(folder: Path, value: str) -> str:
     """A path relative to the file, made good for this process; what is no path stays."""
     return value if value == AUTO or "://" in value else str(folder / value)
+
+
+def _model(project: Project) -> Path | str:
+    """Text is what is no file here: a place in a bucket, a function."""
+    if project.factory is not None:
+        return project.factory
+    found = _needed(project.model, "model", "MODEL")
+    return found if "://" in found else Path(found)
 
 
 def _samples(project: Project) -> Path | Auto | None:

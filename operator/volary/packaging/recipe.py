@@ -14,9 +14,9 @@ from volary.bundle.manifest import NAME_PATTERN, Metadata, Rule
 from volary.bundle.metadata import Requirements
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
+from volary.packaging.convert import Source
 
 if TYPE_CHECKING:
-    from volary.packaging.convert import Source
     from volary.packaging.samples import Array, Given, Inputs
 
 Predict = Callable[["Inputs"], "dict[str, Array]"]
@@ -34,7 +34,7 @@ class Auto:
 class Recipe:
     """A model and all that its bundle is to say of it."""
 
-    model: "Path | Source"  # a file or directory, or what `volary.packaging.convert` makes of other things
+    model: Path | str | Source  # a file or directory; text: what the command line must bring here first; a live model
     name: str
     version: str
     output: Path  # must not exist, or be empty

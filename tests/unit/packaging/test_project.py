@@ -298,3 +298,12 @@ def test_words_that_the_manifest_would_refuse(folder: Path, capsys: pytest.Captu
     (folder / "volary.yaml").write_text(f"{{model: model.onnx, name: m, version: v1, output: b, {field}}}")
     assert main(["pack", "-f", str(folder / "volary.yaml")]) == 1
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("model", ["{model: s3://models/fraud}", "{from: training:model}"])
+def test_python_gets_no_model_from_elsewhere(model: str, tmp_path: Path) -> None:
+    wanted = recipe(f"{{name: m, version: v1, output: b, {model[1:]}", tmp_path)
+    with pytest.raises(Refused, match="is no file; only `volary pack` gets one") as caught:
+        packaging.make(wanted)
+    assert caught.value.reason is Reason.SPEC_INVALID
+    assert not wanted.output.exists()
