@@ -15,7 +15,10 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-EXTRAS = {"sklearn": ("cli", "sklearn"), "torch": ("cli", "torch"), "tensorflow": ("cli", "tensorflow"), "litert": ("litert",)}
+EXTRAS = {"sklearn": ("cli", "sklearn"), "torch": ("cli", "torch"), "tensorflow": ("cli", "tensorflow"), "litert": ()}
+# What no extra can say: see LITERT in volary.packaging.convert.packages.
+MORE = {"litert": ("litert-torch>=0.10,<1", "numpy>=2.1,<3")}
+OVERRIDE = "typing-extensions>=4.14.1\n"
 TOOLS = ("pytest>=9", "pytest-timeout", "scikit-learn>=1.7,<2")
 
 
@@ -37,6 +40,7 @@ def _environment(extra: str) -> Path:
     """The Python of the environment, which is made anew when its requirements change."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     wanted = [*project["dependencies"], *TOOLS]
+    wanted += MORE.get(extra, ())
     for each in EXTRAS[extra]:
         wanted += project["optional-dependencies"][each]
     directory = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "volary" / f"convert-{extra}"
@@ -46,7 +50,9 @@ def _environment(extra: str) -> Path:
         sys.stderr.write(f"== Python packages for {extra}: minutes the first time\n")
         venv.create(directory, with_pip=False, clear=True)
         # pip goes back and forth between versions for ten minutes; uv finds the same ones in seconds.
-        subprocess.run([sys.executable, "-m", "uv", "pip", "install", "-q", "--python", str(python), *wanted], check=True)
+        (directory / "override.txt").write_text(OVERRIDE)
+        words = ["-q", "--python", str(python), "--override", str(directory / "override.txt"), *wanted]
+        subprocess.run([sys.executable, "-m", "uv", "pip", "install", *words], check=True)
         stamp.write_text(digest)
     return python
 

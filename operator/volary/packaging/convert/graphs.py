@@ -107,7 +107,7 @@ class _Lite:
 def _interpreter(graph: Path) -> Any:
     """LiteRT's, or the older one that comes with TensorFlow."""
     try:
-        return need("ai_edge_litert.interpreter", "litert", "TFLite").Interpreter(str(graph))
+        return need("ai_edge_litert.interpreter", "tensorflow", "TFLite").Interpreter(str(graph))
     except Refused:
         tf = savedmodel.tensorflow()
     with warnings.catch_warnings():

@@ -18,7 +18,7 @@ from volary.bundle import limits
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
 from volary.packaging.convert import factory
-from volary.packaging.convert.packages import named, need
+from volary.packaging.convert.packages import LITERT, named, need
 from volary.packaging.convert.source import FORMATS, Converted, Kind, Predict, Source, Target
 from volary.packaging.session import first_line
 
@@ -169,7 +169,7 @@ def _to_onnx(torch: Any, source: Source, program: Any, graph: Path) -> Path:
 
 def _to_tflite(torch: Any, source: Source, program: Any, arguments: tuple[Any, ...], graph: Path) -> Path:
     """For one sample at a time: what phones and boards do."""
-    litert = need("litert_torch", "litert", f"{source.name} to TFLite")
+    litert = need("litert_torch", "torch", f"{source.name} to TFLite", LITERT)
     inner = program.module()
 
     class Named(torch.nn.Module):  # type: ignore[misc] # a base that is not installed where types are checked

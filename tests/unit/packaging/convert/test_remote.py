@@ -17,7 +17,7 @@ from volary.bundle import layout, limits
 from volary.bundle.formats import Format
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
-from volary.packaging import convert
+from volary.packaging import convert, project
 from volary.packaging.convert import remote
 
 
@@ -153,3 +153,11 @@ def test_an_onnx_model_of_a_bucket_comes_with_its_weights(tmp_path: Path) -> Non
     found = convert.find(remote.download(storage, tmp_path / "here"))
     bundle = packaging.pack(found, name="m", version="1", output=tmp_path / "bundle")
     assert {each.path for each in bundle.manifest.files} == {"model.onnx", "weights.bin"}
+
+
+def test_volary_yaml_may_name_a_place_in_a_bucket() -> None:
+    said = {"model": "s3://models/fraud/1", "name": "fraud", "version": "1", "output": "bundle"}
+    recipe = project.recipe(project.parse("volary.yaml", said), Path())
+    assert recipe.model == "s3://models/fraud/1"
+    with pytest.raises(Refused, match="is no file; only `volary pack` fetches one from a bucket"):
+        packaging.make(recipe)

@@ -22,6 +22,7 @@ from volary.common.errors import Refused
 from volary.common.reasons import Reason
 from volary.packaging import convert
 from volary.packaging.convert import Kind, Source, factory
+from volary.serving import model as serving
 
 FACTORY = "tests.unit.packaging.convert.trained:classifier"
 
@@ -44,6 +45,17 @@ def test_a_classifier_of_digits_answers_in_its_bundle_as_it_did(tmp_path: Path) 
     assert facts["convert.framework"].startswith("scikit-learn ")
     assert facts["convert.tool"].startswith("skl2onnx ")
     assert facts["convert.parity"].endswith("50 given samples")
+
+
+def test_a_converted_model_is_served_as_it_was_trained(tmp_path: Path) -> None:
+    x, _ = trained.digits()
+    bundle = packaging.pack(
+        convert.sklearn(trained.classifier()), name="digits", version="1", samples=packaging.Auto(), output=tmp_path / "b"
+    )
+    assert bundle.manifest.golden is not None
+    served = serving.load(bundle.path, serving.read_manifest(bundle.path), threads=1)
+    answers = served.run({"input": x[600:650]}, bundle.manifest.outputs)
+    assert answers[0].tolist() == trained.classifier().predict(x[600:650]).tolist()
 
 
 def test_packing_an_estimator_twice_gives_the_same_digest(tmp_path: Path) -> None:
