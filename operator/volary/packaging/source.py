@@ -24,5 +24,5 @@ def _source(recipe: Recipe) -> Source:
         case _:
             raise Refused(
                 Reason.SPEC_INVALID,
-                f"the model {recipe.model!r:.200} is no file; only `volary pack` gets one from a bucket or from a function",
+                f"the model {recipe.model!r:.200} is no file; only `volary pack` fetches one from a bucket or calls a function for it",
             )
