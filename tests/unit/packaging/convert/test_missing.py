@@ -11,7 +11,7 @@ from volary.common.errors import Refused
 from volary.common.reasons import Reason
 from volary.packaging import convert
 from volary.packaging.convert import Kind, Source, Target
-from volary.packaging.convert.packages import need
+from volary.packaging.convert.packages import LITERT, need
 
 NEEDS = [
     (Kind.KERAS, Target.ONNX, "tensorflow", "tensorflow"),
@@ -53,3 +53,10 @@ def test_the_package_that_a_package_lacks_is_named(tmp_path: Path, monkeypatch: 
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(Refused, match="this needs the package volary_no_such_package"):
         need("needs_other", "torch", "this")
+
+
+def test_what_no_extra_can_install_is_told_in_full() -> None:
+    with pytest.raises(
+        Refused, match=r"install it with: pip install 'litert-torch>=0\.10,<1' && pip install 'typing-extensions>=4\.14\.1'$"
+    ):
+        need("volary_no_such_package", "torch", "this", LITERT)
