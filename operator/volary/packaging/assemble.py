@@ -43,7 +43,7 @@ class _Packed:
 
 def assemble(directory: Path, servable: Servable, recipe: Recipe) -> Bundle:
     """Fill `directory`. Raises Refused: what would not be fetched is not packed either."""
-    _check_needs(recipe, int(servable.facts.get("onnx.opset", "0")))
+    _check_needs(recipe, servable.opset)
     graph, roles = lay_out(servable, directory)
     packed = _Packed(graph, servable.format, _traits(graph, servable))
     roles |= config.copy(recipe.config, directory)

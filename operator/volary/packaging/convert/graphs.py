@@ -29,6 +29,7 @@ class Inspected:
     outputs: tuple[Tensor, ...]
     data: tuple[str, ...]  # names of the files the graph refers to, relative to its directory
     facts: Mapping[str, str]  # for the manifest's `build`
+    opset: int = 0  # ONNX only
 
 
 def inspect(graph: Path, format_: Format) -> Inspected:
@@ -39,7 +40,7 @@ def inspect(graph: Path, format_: Format) -> Inspected:
 
             found = onnx.inspect(graph)
             facts = {"onnx.opset": str(found.opset), "onnx.producer": found.producer, **dict(found.lineage)}
-            return Inspected(found.inputs, found.outputs, found.data, facts)
+            return Inspected(found.inputs, found.outputs, found.data, facts, found.opset)
         case Format.TENSORFLOW_SAVEDMODEL:
             savedmodel.check(graph)
             signature = saved_model_signature.read(reader(graph), graph.stat().st_size, graph.name)

@@ -31,6 +31,7 @@ class Servable:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     facts: Mapping[str, str]  # entries of the manifest's `build`; those of a conversion start with `convert.`
+    opset: int = 0  # ONNX only
 
 
 def prepare(source: Source, workdir: Path, samples: "Given | None" = None) -> Servable:
@@ -52,6 +53,7 @@ def prepare(source: Source, workdir: Path, samples: "Given | None" = None) -> Se
         inputs=inspected.inputs,
         outputs=inspected.outputs,
         facts={**inspected.facts, **origin},
+        opset=inspected.opset,
     )
 
 
@@ -81,6 +83,8 @@ def convert(source: Source, to: Target, workdir: Path) -> Converted:
 def _file(source: Source) -> Path:
     if source.path is None:
         raise Refused(Reason.FORMAT_UNSUPPORTED, f"{source.kind} is given as a file")
+    if not source.path.is_file():
+        raise Refused(Reason.FILE_NOT_FOUND, f"there is no file {source.path}")
     return source.path
 
 

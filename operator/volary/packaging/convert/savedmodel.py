@@ -35,7 +35,9 @@ def convert(source: Source, to: Target, workdir: Path) -> Converted:
 
 
 def check(graph: Path) -> None:
-    """Look into the graph, with all files of its directory. Raises Refused, as `saved_model.check` and for a graph that is not there."""
+    """Look into the graph, with all files of its directory. Raises Refused (FileNotFound, and those of `saved_model.check`)."""
+    if not graph.is_file():
+        raise Refused(Reason.FILE_NOT_FOUND, f"there is no file {graph}")
     files = {path.relative_to(graph.parent).as_posix() for path in graph.parent.rglob("*") if path.is_file()}
     saved_model.check(reader(graph), graph.stat().st_size, graph.name, files)
 

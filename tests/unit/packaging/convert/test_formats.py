@@ -1,9 +1,11 @@
 """Bundles of SavedModels and TFLite files, assembled without TensorFlow."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.unit.bundle.wire import field, message
 from tests.unit.packaging.convert import wire
 from volary import packaging
 from volary.bundle.formats import Format, Role
@@ -14,6 +16,7 @@ from volary.common.errors import Refused
 from volary.common.reasons import Reason
 from volary.packaging import Bundle
 from volary.packaging import bundle as bundles
+from volary.packaging.convert import Kind, Source, Target
 
 
 def pack(source: Path, output: Path) -> Bundle:
@@ -89,3 +92,34 @@ def test_what_cannot_be_converted_leaves_nothing_behind(tmp_path: Path, capsys: 
     assert main(["convert", str(tmp_path / "m.tflite"), "--to", "onnx", "-o", str(tmp_path / "out")]) == 1
     assert "is tflite, which cannot become onnx; it can become tflite" in capsys.readouterr().err
     assert [each.name for each in tmp_path.iterdir()] == ["m.tflite"]
+
+
+@pytest.mark.parametrize("kind", [Kind.ONNX, Kind.TFLITE, Kind.SAVEDMODEL])
+def test_a_source_that_is_not_there(kind: Kind, tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="there is no file") as caught:
+        packaging.pack(Source(kind=kind, path=tmp_path / "nothing"), name="m", version="1", output=tmp_path / "bundle")
+    assert caught.value.reason is Reason.FILE_NOT_FOUND
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_saved_model_that_does_more_than_compute_is_refused_before_tensorflow_loads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", None)  # loading it would say that the package is missing
+    node = message((1, "read"), (2, "ReadFile"))
+    meta = field(1, field(4, "serve")) + field(2, field(1, node))
+    saved = wire.saved_model_directory(tmp_path / "saved", field(1, 1) + field(2, meta))
+    for to in (Target.ONNX, Target.TFLITE, Target.SAVEDMODEL):
+        with pytest.raises(Refused, match="is of the operator 'ReadFile'") as caught:
+            packaging.pack(Source(kind=Kind.SAVEDMODEL, path=saved, to=to), name="m", version="1", output=tmp_path / "bundle")
+        assert caught.value.reason is Reason.OPERATOR_NOT_ALLOWED
+
+
+def test_inspect_shows_a_tflite_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "m.tflite").write_bytes(wire.tflite())
+    pack(tmp_path / "m.tflite", tmp_path / "bundle")
+    assert main(["inspect", str(tmp_path / "bundle")]) == 0
+    shown = capsys.readouterr().out
+    assert "digits 1.0.0  tflite" in shown
+    assert "any x 8 x 8" in shown
+    assert "operator" not in shown
