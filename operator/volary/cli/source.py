@@ -4,7 +4,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -57,7 +57,8 @@ def opened(wanted: Wanted, args: argparse.Namespace) -> Iterator[Source]:
         raise Refused(Reason.SPEC_INVALID, "give either a file, directory or s3:// URI, or --from MODULE:FUNCTION")
     with importable(wanted.home), ExitStack() as stack:
         if wanted.factory is not None:
-            found = factory.source(wanted.factory)
+            with redirect_stdout(sys.stderr):  # what training prints is no data
+                found = factory.source(wanted.factory)
         elif wanted.model is not None and storage.is_remote(wanted.model):
             found = convert.find(_downloaded(wanted.model, wanted.output, args, stack))
         else:

@@ -140,6 +140,14 @@ def test_a_trusted_file_that_holds_no_estimator(content: bytes, reason: Reason, 
     assert caught.value.reason is reason
 
 
+def test_what_training_prints_is_no_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trained.classifier.cache_clear()
+    assert main(["convert", "--from", FACTORY, "-o", str(tmp_path / "graph")]) == 0
+    told = capsys.readouterr()
+    assert told.out.startswith(f"{tmp_path / 'graph' / 'model.onnx'}: onnx, ")
+    assert told.err.startswith("training\n")
+
+
 def test_a_function_that_makes_the_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.save(tmp_path / "x.npy", trained.digits()[0][:3])
     words = ["--name", "digits", "--version", "1", "--golden", str(tmp_path / "x.npy"), "-o", str(tmp_path / "bundle")]

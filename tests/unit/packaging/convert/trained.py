@@ -1,6 +1,7 @@
 """What `--from` names in these tests."""
 
 import functools
+import sys
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ def digits() -> tuple[Any, Any]:
 @functools.cache
 def classifier() -> Any:
     x, y = digits()
+    sys.stdout.write("training\n")
     return make_pipeline(StandardScaler(), LogisticRegression(max_iter=50, tol=0.1)).fit(x[:600], y[:600])
 
 
