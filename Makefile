@@ -5,8 +5,8 @@ SHELL := bash
 BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help venv demo demo-down test check unit cluster-test bench bench-pull bench-optimise generate format constraints cluster-up cluster-down \
-  test-thorough clean
+.PHONY: help venv demo demo-down test check unit cluster-test bench bench-pull bench-optimise test-convert generate format constraints cluster-up \
+  cluster-down test-thorough clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -30,10 +30,13 @@ check: venv ## lint, types, import contracts, generated files: seconds
 	@$(BIN)/volary crd --check
 
 unit: venv ## fast tests: under a minute, no cluster
-	@$(BIN)/python -m pytest -m "not cluster" -q -n auto
+	@$(BIN)/python -m pytest -m "not cluster and not convert" -q -n auto
 
 cluster-test: venv ## tests on the real cluster (KEEP=1 leaves it up)
 	@$(if $(KEEP),,trap '$(BIN)/python -m tests.cluster down' EXIT;) $(BIN)/python -m pytest -m cluster -v $(ARGS)
+
+test-convert: venv ## conversions of PyTorch and TensorFlow models, in environments of their own (8 GB, kept in ~/.cache/volary)
+	@$(BIN)/python -m tests.convert $(ARGS)
 
 test-thorough: venv ## the invariants with many more examples
 	@HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -m "not cluster" --timeout 3600 tests/unit/planning tests/unit/bundle/test_graph_fuzz.py

@@ -19,6 +19,7 @@ class Format(StrEnum):
 
     ONNX = "onnx"
     TENSORFLOW_SAVEDMODEL = "tensorflow-savedmodel"
+    TFLITE = "tflite"  # for phones and boards: stored, proved and fetched like the others, served by no runtime here
 
 
 class Role(StrEnum):
@@ -53,6 +54,12 @@ _ALLOWED: Mapping[Format, Mapping[Role, re.Pattern[str]]] = MappingProxyType(
             Role.DATA: re.compile(
                 rf"fingerprint\.pb|variables/variables\.(index|data-\d{{5}}-of-\d{{5}})|assets(\.extra)?/{_SAFE}(/{_SAFE})*"
             ),
+            Role.GOLDEN: re.compile(rf"{_SAFE}\.json"),
+            Role.CONFIG: _CONFIG,
+        },
+        Format.TFLITE: {
+            Role.MODEL: re.compile(rf"{_SAFE}\.tflite"),
+            Role.DATA: re.compile(rf"{_SAFE}\.txt"),  # labels and vocabularies; the weights are in the model
             Role.GOLDEN: re.compile(rf"{_SAFE}\.json"),
             Role.CONFIG: _CONFIG,
         },
@@ -96,11 +103,17 @@ def check_runtime(format_: Format, runtime: str) -> None:
     if served is None:
         raise Refused(Reason.RUNTIME_UNSUPPORTED, f"there is no runtime {runtime!r}; there are {', '.join(sorted(RUNTIMES))}")
     if served is not format_:
-        fitting = ", ".join(sorted(name for name, its in RUNTIMES.items() if its is format_))
         raise Refused(
-            Reason.FORMAT_UNSUPPORTED,
-            f"the bundle's format is {format_}, the runtime {runtime} serves {served}; set spec.runtime.name to {fitting}",
+            Reason.FORMAT_UNSUPPORTED, f"the bundle's format is {format_}, the runtime {runtime} serves {served}; {_way_out(format_)}"
         )
+
+
+def _way_out(format_: Format) -> str:
+    fitting = sorted(name for name, its in RUNTIMES.items() if its is format_)
+    if fitting:
+        return f"set spec.runtime.name to {', '.join(fitting)}"
+    served = ", ".join(f"{name} serves {its}" for name, its in sorted(RUNTIMES.items()))
+    return f"no runtime serves it ({served}): pack the model in one of their formats"
 
 
 def check_file(format_: Format, role: Role, path: str) -> None:

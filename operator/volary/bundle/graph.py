@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from volary.bundle import limits, onnx_graph, saved_model
+from volary.bundle import limits, onnx_graph, saved_model, tflite
 from volary.bundle.facts import Facts
 from volary.bundle.formats import Format, Role
 from volary.bundle.manifest import File, Manifest
@@ -13,7 +13,8 @@ def check(manifest: Manifest, reader_of: Callable[[File], Reader], *, budget: in
     """Facts of a graph that may be served.
 
     `reader_of` opens a file of the manifest; only the model's is asked for, and at most `budget` bytes of it are read.
-    What the reader raises comes through. Raises Refused: ModelInvalid, OperatorNotAllowed, ExternalDataInvalid, LimitExceeded.
+    What the reader raises comes through. Raises Refused: ModelInvalid, FormatUnsupported, OperatorNotAllowed, ExternalDataInvalid,
+    LimitExceeded.
     """
     model = manifest.model_file
     reader = reader_of(model)
@@ -23,3 +24,5 @@ def check(manifest: Manifest, reader_of: Callable[[File], Reader], *, budget: in
             return onnx_graph.check(reader, model.size, model.path, files, budget=budget)
         case Format.TENSORFLOW_SAVEDMODEL:
             return saved_model.check(reader, model.size, model.path, {file.path for file in manifest.files}, budget=budget)
+        case Format.TFLITE:
+            return tflite.check(reader, model.size, budget=budget)

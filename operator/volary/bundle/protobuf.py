@@ -118,6 +118,12 @@ class Walker:
                 found = Span(begin, position, message.depth + 1)
             yield number, found
 
+    def spans(self, message: Span, schema: Schema) -> Iterator[tuple[int, Span]]:
+        """The fields that are no numbers."""
+        for number, value in self.fields(message, schema):
+            if isinstance(value, Span):
+                yield number, value
+
     def text(self, value: Value) -> str:
         """A string; what is not UTF-8 is replaced, so it equals no name that is allowed."""
         span = self._span(value)

@@ -13,7 +13,7 @@ from volary.bundle import call_graph, limits, paths, saved_model_files
 from volary.bundle.call_graph import Body, Key
 from volary.bundle.facts import Facts, Operator
 from volary.bundle.formats import Format
-from volary.bundle.protobuf import Reader, Schema, Span, Walker
+from volary.bundle.protobuf import Reader, Span, Walker
 from volary.bundle.saved_model_code import Code, Function, Node, node_of, total
 from volary.bundle.saved_model_operators import ALLOWED, RESTORE, SAVE, SAVER, TABLES
 from volary.bundle.saved_model_schema import (
@@ -90,6 +90,7 @@ class _Inspection:
     def __init__(self, walker: Walker) -> None:
         self._walker = walker
         self._text = walker.text
+        self._spans = walker.spans
         self._meta = _Meta()
         self._collected: set[str] = set()
         self._nodes_left = limits.GRAPH_WRITTEN
@@ -268,12 +269,6 @@ class _Inspection:
                             yield from self._tensor_info(item)
                 case _:
                     pass
-
-    def _spans(self, message: Span, schema: Schema) -> Iterator[tuple[int, Span]]:
-        """The fields that are no numbers."""
-        for number, value in self._walker.fields(message, schema):
-            if isinstance(value, Span):
-                yield number, value
 
 
 def _is_known(operator: str) -> bool:

@@ -1,4 +1,4 @@
-"""The messages of a SavedModel that can hold an operator, a call or a file name. All fields of each.
+"""The messages of a SavedModel that can hold an operator, a call, a file name or what a signature takes. All fields of each.
 
 Numbers and types: tensorflow/core/{protobuf,framework}/*.proto of TensorFlow 2.21 (compared by hand with its descriptors;
 TensorFlow is no package of our tests).
@@ -14,6 +14,8 @@ META_GRAPH = Schema("MetaGraphDef", {1: _B, 2: _B, 3: _B, 7: _B}, {4: _B, 5: _B,
 META_INFO = Schema("MetaInfoDef", {1: _B, 2: _B, 3: _B, 5: _B, 6: _B, 7: _N}, {4: _B, 8: _B})
 SIGNATURE = Schema("SignatureDef", {3: _B}, {1: _B, 2: _B, 4: _B})
 TENSOR_INFO = Schema("TensorInfo", {1: _B, 2: _N, 3: _B, 4: _B, 5: _B})
+SHAPE = Schema("TensorShapeProto", {3: _N}, {2: _B})
+DIMENSION = Schema("TensorShapeProto.Dim", {1: _N, 2: _B})
 SPARSE = Schema("TensorInfo.CooSparse", {1: _B, 2: _B, 3: _B})
 COMPOSITE = Schema("TensorInfo.CompositeTensor", {1: _B}, {2: _B})
 ASSET = Schema("AssetFileDef", {1: _B, 2: _B})

@@ -82,7 +82,8 @@ def _show_graph(facts: Facts) -> None:
     operators = _table("operator", "domain", "nodes")
     for each in facts.operators:
         operators.add_row(_harmless(each.name), _harmless(each.domain or "-"), str(each.count))
-    console.print(operators)
+    if facts.operators:  # those of TFLite are not counted
+        console.print(operators)
     if facts.external:
         files = len({each.location for each in facts.external})
         console.print(f"{len(facts.external)} tensors of {limits.show(sum(each.length for each in facts.external))} in {files} data files")

@@ -34,6 +34,7 @@ class Verb:
 VERBS: Mapping[str, Verb] = MappingProxyType(
     {
         "pack": Verb("volary.cli.pack", "make a verified bundle of a model"),
+        "convert": Verb("volary.cli.convert", "make a servable graph of a model, without a bundle"),
         "optimise": Verb("volary.cli.optimise", "make a model smaller or faster, and measure what it costs"),
         "push": Verb("volary.cli.push", "upload a bundle as a version that never changes"),
         "sign": Verb("volary.cli.sign", "sign a bundle with a key or a certificate", "sign"),

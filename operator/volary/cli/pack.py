@@ -6,16 +6,18 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from volary import packaging
 from volary.bundle import golden, limits
 from volary.bundle.manifest import Tensor
-from volary.cli import describe
+from volary.cli import describe, source
+from volary.cli.source import Wanted
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
-from volary.packaging import Bundle
+from volary.packaging import Bundle, Recipe
 
 if TYPE_CHECKING:
     from volary.packaging.project import Project
@@ -27,7 +29,7 @@ _FILE = "volary.yaml"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
-    parser.add_argument("model", nargs="?", help=f"an ONNX file; without one {_FILE} says what to pack")
+    source.configure(parser)
     parser.add_argument("-f", "--file", type=Path, metavar="FILE", help=f"read what to pack from here; default without MODEL: {_FILE}")
     parser.add_argument("--name", help="of the model, such as digits")
     parser.add_argument("--version", help="of the model, such as 1.0.0; never used twice")
@@ -77,15 +79,20 @@ def _configure_metadata(group: argparse._ArgumentGroup) -> None:
 def run(args: argparse.Namespace) -> int:
     """0."""
     from volary.packaging import project
+    from volary.packaging import recipe as recipes
 
-    recipe = project.recipe(*asked(args))
+    wanted, home = asked(args)
+    recipe = project.recipe(wanted, home)
+    recipes.check(recipe)  # before anything is downloaded or trained
     try:
-        with redirect_stdout(sys.stderr):  # a function of the user's may print; our stdout is for data
-            bundle = packaging.make(recipe)
+        # A function of the user's may print; our stdout is for data.
+        with redirect_stdout(sys.stderr), source.opened(_source(args, wanted, recipe), args) as model:
+            bundle = packaging.make(replace(recipe, model=model))
     except Refused as error:
         if args.debug and error.__cause__ is not None:
             traceback.print_exception(error.__cause__)
         raise
+    source.tell(bundle.manifest.build)
     if args.json:
         shown = {"path": str(bundle.path), "digest": bundle.digest, "manifest": json.loads(bundle.data)}
         sys.stdout.write(json.dumps(shown, indent=2, ensure_ascii=False) + "\n")
@@ -96,12 +103,25 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _source(args: argparse.Namespace, wanted: "Project", recipe: Recipe) -> Wanted:
+    """Where the model comes from. A module is beside whatever names it, as for scores."""
+    return Wanted(
+        model=wanted.model,
+        factory=wanted.factory,
+        network=wanted.network,
+        to=wanted.to,
+        max_deviation=wanted.max_deviation,
+        output=recipe.output,
+        home=Path() if args.file is None or args.factory or args.network else args.file.parent,
+    )
+
+
 def asked(args: argparse.Namespace) -> "tuple[Project, Path]":
     """What the file says, if one is to be read, and what the command line says otherwise; where functions are. Raises Refused."""
     from volary.packaging import project
 
     file: Path | None = args.file
-    if file is None and args.model is None:
+    if file is None and args.model is None and args.factory is None:
         file = Path(_FILE)
         if not file.exists():
             raise Refused(Reason.FILE_NOT_FOUND, f"there is no {_FILE} here that says what to pack; write one, or give MODEL")
@@ -119,8 +139,10 @@ def wishes(args: argparse.Namespace) -> "Project":
     tolerances = dict(args.tolerance or [])
     for output in args.argmax or []:
         tolerances[output] = tolerances.get(output, {}) | {"argmax": True}
-    same = ("model", "name", "version", "output", "golden", "absolute", "relative", "config", "license", "evaluate")
+    same = ("model", "network", "to", "name", "version", "output", "golden", "absolute", "relative", "config", "license", "evaluate")
     fields = {name: getattr(args, name) for name in same} | {
+        "from": args.factory,
+        "maxDeviation": args.max_deviation,
         "dims": dict(args.dim or []),
         "tolerances": tolerances,
         "labels": dict(args.label or []),

@@ -19,7 +19,7 @@ PUBLIC_KEY_HELP = "that must have signed the version, as PEM"
 DIGEST_HELP = "sha256:... that the version must have"
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: argparse._ActionsContainer) -> None:
     """How the storage is reached."""
     parser.add_argument("--endpoint", metavar="URL", help="of an S3-compatible server; default: AWS_ENDPOINT_URL_S3, else AWS")
     parser.add_argument("--region", help="of the bucket; default: AWS_REGION, else us-east-1")

@@ -69,6 +69,8 @@ class Reason(StrEnum):
     GOLDEN_INVALID = "GoldenInvalid"
     EVALUATION_FAILED = "EvaluationFailed"
     METRIC_TOO_LOW = "MetricTooLow"
+    PACKAGE_MISSING = "PackageMissing"
+    CONVERSION_FAILED = "ConversionFailed"
     DISK_FULL = "DiskFull"
     SIGNATURE_MISSING = "SignatureMissing"
     SIGNATURE_UNTRUSTED = "SignatureUntrusted"
@@ -185,6 +187,12 @@ REASONS: Mapping[Reason, Meaning] = MappingProxyType(
             Kind.USER, "The function that scores the model cannot be used.", "The message is its own; `volary pack --debug` shows where."
         ),
         Reason.METRIC_TOO_LOW: Meaning(Kind.USER, "The model scores lower than it must.", "Train a better one, or lower the minimum."),
+        Reason.PACKAGE_MISSING: Meaning(
+            Kind.USER, "A conversion needs a Python package that is not installed.", "The message has the command that installs it."
+        ),
+        Reason.CONVERSION_FAILED: Meaning(
+            Kind.USER, "A model cannot be converted.", "The message is the converter's; export the model with its own framework's tools."
+        ),
         Reason.DISK_FULL: Meaning(Kind.VERDICT, "The pod's disk is too small for the bundle.", "Raise spec.runtime.resources."),
         Reason.SIGNATURE_MISSING: Meaning(Kind.USER, "The bundle must be signed and is not.", "`volary sign` it."),
         Reason.SIGNATURE_UNTRUSTED: Meaning(
@@ -209,7 +217,9 @@ REASONS: Mapping[Reason, Meaning] = MappingProxyType(
             Kind.USER, "The optimised model is wrong more often than allowed.", "Ask for less, or allow more by --max-accuracy-drop."
         ),
         Reason.DEVIATION_TOO_HIGH: Meaning(
-            Kind.USER, "The optimised model answers too differently.", "Ask for less, or allow more by --max-deviation."
+            Kind.USER,
+            "A converted or optimised model answers too differently than what it was made of.",
+            "Compare the two on your own data; allow more by --max-deviation only if the difference does not matter.",
         ),
         Reason.IMAGE_PULL_FAILED: Meaning(
             Kind.WAITING, "An image cannot be pulled; given up at the progress deadline.", "Correct spec.runtime.image."

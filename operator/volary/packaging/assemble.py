@@ -1,6 +1,5 @@
 """From a source to a bundle in an empty directory: files, golden samples, scores, manifest."""
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,18 +11,15 @@ from volary.bundle.formats import Format, Role
 from volary.bundle.manifest import File, Golden, Manifest
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
-from volary.packaging import bundle, chunking, config, cover, evaluate, facts, generate, golden, onnx, samples, session, tolerances, traits
+from volary.packaging import bundle, chunking, config, cover, evaluate, facts, generate, golden, samples, tolerances, traits
 from volary.packaging.bundle import Bundle
+from volary.packaging.convert import Servable, graphs, lay_out
 from volary.packaging.recipe import Auto, Recipe
 from volary.packaging.samples import Inputs
 from volary.packaging.session import Session
-from volary.packaging.source import Source
 from volary.packaging.traits import Traits
 
-MODEL = "model.onnx"
 GOLDEN = "golden.json"
-
-Roles = dict[str, Role]  # by path below the bundle's directory
 
 
 @dataclass(frozen=True)
@@ -31,22 +27,25 @@ class _Packed:
     """The model in its place in the bundle; it is loaded when it is first to answer."""
 
     path: Path
+    format: Format
     traits: Traits
 
     @cached_property
     def session(self) -> Session:
         """Raises Refused (LoadFailed)."""
-        return Session(session.load(self.path), self.traits.outputs)
+        return Session(graphs.load(self.path, self.format), self.traits.outputs)
+
+    @property
+    def engine(self) -> dict[str, str]:
+        """What answered, if anything did, for the manifest's `build`."""
+        return graphs.engine(self.format) if "session" in vars(self) else {}
 
 
-def assemble(directory: Path, source: Source, recipe: Recipe) -> Bundle:
+def assemble(directory: Path, servable: Servable, recipe: Recipe) -> Bundle:
     """Fill `directory`. Raises Refused: what would not be fetched is not packed either."""
-    inspected = onnx.inspect(source.model)
-    known = {"onnx.opset": str(inspected.opset), "onnx.producer": inspected.producer, **dict(inspected.lineage), **source.facts}
-    _check_needs(recipe, inspected.opset)
-    roles = _copy_model(directory, source.model, inspected.data)
-    graph = directory / next(iter(roles))
-    packed = _Packed(graph, traits.of_onnx(graph, inspected.inputs, inspected.outputs))
+    _check_needs(recipe, servable.opset)
+    graph, roles = lay_out(servable, directory)
+    packed = _Packed(graph, servable.format, _traits(graph, servable))
     roles |= config.copy(recipe.config, directory)
     tolerance = _record(packed, recipe)
     if tolerance is not None:
@@ -56,12 +55,12 @@ def assemble(directory: Path, source: Source, recipe: Recipe) -> Bundle:
     content = Manifest(
         name=recipe.name,
         version=recipe.version,
-        format=Format.ONNX,
+        format=servable.format,
         files=chunking.cut(directory, [_file(directory, path, roles[path]) for path in sorted(roles)]),
-        inputs=inspected.inputs,
-        outputs=inspected.outputs,
+        inputs=servable.inputs,
+        outputs=servable.outputs,
         golden=tolerance,
-        build=facts.build(known, ran="session" in vars(packed)),
+        build=facts.build({**servable.facts, **packed.engine}),
         labels=metadata.labels,
         license=metadata.license,
         metrics=metadata.metrics,
@@ -80,14 +79,10 @@ def _check_needs(recipe: Recipe, opset: int) -> None:
         )
 
 
-def _copy_model(directory: Path, model: Path, data: Sequence[str]) -> Roles:
-    # The model is named alike in every bundle, unless its weights have that very name.
-    name = MODEL if MODEL not in data else model.name
-    shutil.copyfile(model, directory / name)
-    for each in data:
-        (directory / each).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(model.parent / each, directory / each)
-    return {name: Role.MODEL, **dict.fromkeys(data, Role.DATA)}
+def _traits(graph: Path, servable: Servable) -> Traits:
+    if servable.format is Format.ONNX:
+        return traits.of_onnx(graph, servable.inputs, servable.outputs)
+    return Traits(servable.inputs, servable.outputs)
 
 
 def _record(packed: _Packed, recipe: Recipe) -> Golden | None:

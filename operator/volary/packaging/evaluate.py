@@ -2,9 +2,7 @@
 
 import importlib
 import math
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -12,6 +10,7 @@ import numpy as np
 
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
+from volary.packaging.importing import importable
 from volary.packaging.recipe import Evaluation, Predict
 from volary.packaging.samples import DTYPES, Array, Inputs
 from volary.packaging.session import RunFailed, Session, first_line
@@ -24,7 +23,7 @@ def evaluate(function: str | Evaluation, home: Path, session: Session, traits: T
     The function gets `predict`, which takes the model's inputs by name, any number of rows at once, and
     returns its outputs by name. It returns one number, which is called like the function, or several by name.
     """
-    with _importable(home):
+    with importable(home):
         if isinstance(function, str):
             label, called = function, _imported(function)
         else:
@@ -59,18 +58,6 @@ def predict(session: Session, traits: Traits) -> Predict:
             raise ValueError(str(error)) from None
 
     return run
-
-
-@contextmanager
-def _importable(home: Path) -> Iterator[None]:
-    """Modules beside the model can be imported, as beside a script."""
-    place = str(home.resolve())
-    sys.path.insert(0, place)
-    try:
-        yield
-    finally:
-        with suppress(ValueError):  # the module may have tidied up itself
-            sys.path.remove(place)
 
 
 def _imported(name: str) -> Evaluation:

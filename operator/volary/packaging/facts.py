@@ -20,12 +20,12 @@ _EXPORTERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 
 
-def build(known: Mapping[str, str], *, ran: bool) -> dict[str, str]:
-    """For the manifest's `build`: what is known of the source, and what is installed here. `ran`: whether ONNX Runtime had a part in it."""
-    facts = {"volary": __version__, "python": platform.python_version(), "onnx": metadata.version("onnx"), **known}
+def build(known: Mapping[str, str]) -> dict[str, str]:
+    """For the manifest's `build`: what is known of the source and of what ran it, and what is installed here."""
+    facts = {"volary": __version__, "python": platform.python_version(), **known}
+    if "onnx.opset" in known:
+        facts["onnx"] = metadata.version("onnx")
     facts |= _frameworks(known.get("onnx.producer", ""))
-    if ran:
-        facts |= {"onnxruntime": metadata.version("onnxruntime"), "numpy": metadata.version("numpy")}
     return {key: value[:_VALUE] for key, value in facts.items() if value}
 
 

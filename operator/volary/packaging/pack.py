@@ -13,6 +13,7 @@ from volary.bundle.manifest import Rule
 from volary.bundle.metadata import Requirements
 from volary.packaging import recipe as recipes
 from volary.packaging.bundle import Bundle
+from volary.packaging.convert import Source
 from volary.packaging.recipe import Auto, Evaluation, Recipe
 
 if TYPE_CHECKING:
@@ -36,11 +37,14 @@ class More(TypedDict, total=False):
     home: Path
 
 
-def pack(model: Path, *, name: str, version: str, output: Path, samples: "Given | Auto | None" = None, **more: Unpack[More]) -> Bundle:
+def pack(
+    model: Path | Source, *, name: str, version: str, output: Path, samples: "Given | Auto | None" = None, **more: Unpack[More]
+) -> Bundle:
     """Make the directory `output`, which must not exist or be empty. Raises Refused.
 
-    `samples` holds inputs only: the answers are recorded here, with ONNX Runtime. How the array is
-    read is told in `volary.packaging.samples`; `Auto()` makes some up. Without samples a pod is ready
+    A model of a framework is converted first, see `volary.packaging.convert`; the manifest's `build` tells how.
+    `samples` holds inputs only: the answers are recorded here, with the runtime of the format. How the array
+    is read is told in `volary.packaging.samples`; `Auto()` makes some up. Without samples a pod is ready
     as soon as the model loads. All else is told in `volary.packaging.recipe.Recipe`.
     """
     return make(Recipe(model, name, version, output, samples=samples, **more))

@@ -6,7 +6,7 @@ what comes out is a Recipe.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
@@ -61,7 +61,11 @@ class Tolerance(_Strict):
 class Project(_Strict):
     """All fields of the file; each may be absent, as it may be given on the command line instead."""
 
-    model: str | None = None  # paths are relative to the file
+    model: str | None = None  # a file, a directory or s3://...; paths are relative to the file
+    factory: Annotated[str | None, Field(alias="from")] = None  # MODULE:FUNCTION that returns the model, instead of `model`
+    network: str | None = None  # MODULE:CLASS of the PyTorch network that weights belong to
+    to: Literal["onnx", "savedmodel", "tflite"] | None = None
+    max_deviation: Annotated[float, Field(ge=0)] | None = None  # of a converted model, as a share of an output's largest value
     name: str | None = None
     version: str | None = None
     output: str | None = None  # directory of the bundle
@@ -103,6 +107,8 @@ def override(project: Project, by: Project) -> Project:
     for name, value in by:
         if name in by.model_fields_set and value not in (None, {}, []):
             changes[name] = _merged(getattr(project, name), value)
+    if by.model or by.factory:
+        changes |= {"model": by.model, "factory": by.factory}  # the one takes the place of the other
     if by.golden not in (None, project.golden):
         changes["dims"] = by.dims  # those of the file belong to its own samples
     return project.model_copy(update=changes)
@@ -116,7 +122,7 @@ def recipe(project: Project, home: Path) -> Recipe:
     except ValidationError as error:
         raise Refused(Reason.SPEC_INVALID, faults.explain("requirements", error, Needs)) from None
     return Recipe(
-        model=Path(_needed(project.model, "model", "MODEL")),
+        model=_model(project),
         name=_needed(project.name, "name", "--name NAME"),
         version=_needed(project.version, "version", "--version VERSION"),
         output=Path(_needed(project.output, "output", "--output DIR")),
@@ -139,6 +145,14 @@ def recipe(project: Project, home: Path) -> Recipe:
 def _below(folder: Path, value: str) -> str:
     """A path relative to the file, made good for this process; what is no path stays."""
     return value if value == AUTO or "://" in value else str(folder / value)
+
+
+def _model(project: Project) -> Path | str:
+    """Text is what is no file here: a place in a bucket, a function."""
+    if project.factory is not None:
+        return project.factory
+    found = _needed(project.model, "model", "MODEL")
+    return found if "://" in found else Path(found)
 
 
 def _samples(project: Project) -> Path | Auto | None:

@@ -14,6 +14,7 @@ from volary.bundle.manifest import NAME_PATTERN, Metadata, Rule
 from volary.bundle.metadata import Requirements
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
+from volary.packaging.convert import Source
 
 if TYPE_CHECKING:
     from volary.packaging.samples import Array, Given, Inputs
@@ -33,7 +34,7 @@ class Auto:
 class Recipe:
     """A model and all that its bundle is to say of it."""
 
-    model: Path
+    model: Path | str | Source  # a file or directory; text: what the command line must bring here first; a live model
     name: str
     version: str
     output: Path  # must not exist, or be empty

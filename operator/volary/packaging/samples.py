@@ -39,9 +39,10 @@ def read(given: Given, schema: tuple[Tensor, ...]) -> list[Inputs]:
     """The samples. The first dimension of each array counts them.
 
     For an input whose first dimension is free, sample i is row i as a batch of one; for one whose
-    first dimension is fixed, sample i is array[i] as it is. Raises Refused (GoldenInvalid).
+    first dimension is fixed, sample i is array[i] as it is; where it is fixed to one, both will do.
+    Raises Refused (GoldenInvalid).
     """
-    arrays = _arrays(_loaded(given, schema) if isinstance(given, Path) else given, schema)
+    arrays = _arrays(load(given, schema) if isinstance(given, Path) else given, schema)
     counts = {name: len(array) for name, array in arrays.items() if array.ndim}
     if len(counts) < len(arrays) or len(set(counts.values())) != 1:
         _invalid(f"every input needs the same number of samples in its first dimension, found {counts}")
@@ -51,7 +52,8 @@ def read(given: Given, schema: tuple[Tensor, ...]) -> list[Inputs]:
     return [{tensor.name: _one(tensor, arrays[tensor.name][index]) for tensor in schema} for index in range(count)]
 
 
-def _loaded(path: Path, schema: tuple[Tensor, ...]) -> Array | Mapping[str, Array]:
+def load(path: Path, schema: tuple[Tensor, ...] = ()) -> Array | Mapping[str, Array]:
+    """A file of samples as it is; the schema tells the types JSON does not. Raises Refused (GoldenInvalid)."""
     try:
         match path.suffix.lower():
             case ".npy":
@@ -118,7 +120,7 @@ def _one(tensor: Tensor, row: Array) -> Array:
     if not np.can_cast(row.dtype, dtype, casting="same_kind") and not _is_whole(row, dtype):
         _invalid(f"input {tensor.name!r} is {tensor.datatype}, the samples are {row.dtype}")
     value = np.asarray(row, dtype=dtype)
-    if tensor.shape and tensor.shape[0] == -1:
+    if tensor.shape and (tensor.shape[0] == -1 or (tensor.shape[0] == 1 and value.ndim == len(tensor.shape) - 1)):
         value = value[np.newaxis]
     if len(value.shape) != len(tensor.shape) or any(want not in (-1, size) for size, want in zip(value.shape, tensor.shape, strict=True)):
         _invalid(f"input {tensor.name!r} has the shape {list(tensor.shape)}, a sample has {list(value.shape)}")

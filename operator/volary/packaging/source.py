@@ -1,21 +1,28 @@
-"""The ONNX file that a bundle is made of, and what is known of how it came about."""
+"""The graph that a bundle is made of: the recipe's model, converted if it is not servable as it is."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from volary.packaging.recipe import Recipe
+from volary.common.errors import Refused
+from volary.common.reasons import Reason
+from volary.packaging import convert
+from volary.packaging.convert import Servable, Source
+from volary.packaging.recipe import Auto, Recipe
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A model as it goes into the bundle; files with weights lie beside it."""
-
-    model: Path
-    facts: Mapping[str, str] = field(default_factory=dict)  # for the manifest's `build`: no time, no place
+def find(recipe: Recipe, scratch: Path) -> Servable:
+    """The recipe's model as it goes into the bundle. `scratch` is an empty directory for what a conversion writes. Raises Refused."""
+    samples = None if isinstance(recipe.samples, Auto) else recipe.samples
+    return convert.prepare(_source(recipe), scratch, samples)
 
 
-def find(recipe: Recipe, scratch: Path) -> Source:
-    """The recipe's model as ONNX. `scratch` is an empty directory for what a conversion writes."""
-    del scratch  # an ONNX file is taken as it is
-    return Source(recipe.model)
+def _source(recipe: Recipe) -> Source:
+    match recipe.model:
+        case Source():
+            return recipe.model
+        case Path():
+            return convert.find(recipe.model)
+        case _:
+            raise Refused(
+                Reason.SPEC_INVALID,
+                f"the model {recipe.model!r:.200} is no file; only `volary pack` fetches one from a bucket or calls a function for it",
+            )

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -116,6 +117,21 @@ def test_a_stream_may_be_left(storage: Storage, tmp_path: Path) -> None:
     with storage.stream("blobs/x") as chunks:
         assert CONTENT.startswith(next(iter(chunks)))
     assert storage.size("blobs/x") == len(CONTENT)
+
+
+def test_a_listing_has_all_names_as_they_are_sorted(storage: Storage) -> None:
+    assert list(storage.list("")) == []
+    names = ["1/saved_model.pb", "1/variables/variables.index", "a b.onnx", "é.onnx"]
+    for number, name in enumerate(reversed(names)):
+        storage.put_if_absent(name, b"x" * number)
+    assert [(each.key, each.size) for each in storage.list("")] == [(name, 3 - number) for number, name in enumerate(names)]
+    assert [each.key for each in islice(storage.list(""), 2)] == names[:2]
+
+
+def test_a_listing_stays_below_its_place(real: S3) -> None:
+    neighbour = S3(layout.parse(f"s3://{real.location.bucket}/team/digits-2"), real.client, real.host)
+    neighbour.put_if_absent("model.onnx", b"x")
+    assert list(real.list("")) == []
 
 
 def test_an_empty_object(storage: Storage) -> None:
@@ -353,6 +369,24 @@ def test_from_the_model_to_a_verified_directory(server: s3.S3, tmp_path: Path, c
     assert digest in capsys.readouterr().out
     assert main(["inspect", f"{uri}/2.0.0"]) == 1
     assert "there is no version 2.0.0" in capsys.readouterr().err
+
+
+def test_a_model_that_lies_in_a_bucket_is_packed(server: s3.S3, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bucket, client = server.bucket(), server.client()
+    data = models.double(tmp_path / "model.onnx").read_bytes()
+    for key in ("team/digits/1/model.onnx", "team/digits/2/model.onnx", "team/one/model.onnx", "team/one/other.onnx", "evil/model.onnx"):
+        client.put_object(Bucket=bucket, Key=key, Body=data)
+    client.put_object(Bucket=bucket, Key="evil/a name", Body=b"x")
+    client.close()
+    words = ["--name", "digits", "--version", "1", "-o"]
+    for place in ("team/digits", "team/digits/1/", "team/one/model.onnx"):
+        output = tmp_path / place.replace("/", "-")
+        assert main(["pack", f"s3://{bucket}/{place}", *words, str(output)]) == 0
+        assert (output / "model.onnx").read_bytes() == data
+    assert f"downloaded {len(data)} bytes from s3://{bucket}/team/one at 127.0.0.1:" in capsys.readouterr().err
+    assert main(["pack", f"s3://{bucket}/evil", *words, str(tmp_path / "evil")]) == 1
+    assert "the file name 'a name' is not allowed" in capsys.readouterr().err
+    assert not (tmp_path / "evil").exists()
 
 
 def test_from_a_signature_to_a_clean_bucket(server: s3.S3, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

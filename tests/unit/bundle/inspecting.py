@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import strategies as st
 
 from volary.bundle import limits, onnx_graph, saved_model
 from volary.bundle.facts import Facts
@@ -71,3 +72,24 @@ def refusal(look: Callable[[bytes], Facts], data: bytes) -> Refused:
     assert message.isprintable()
     assert len(message) < 1500
     return caught.value
+
+
+@st.composite
+def spoilt(draw: st.DrawFn, models: list[bytes]) -> bytes:
+    """A model with bytes changed, cut out, doubled or put in, a few times."""
+    data = draw(st.sampled_from(models))
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(data)))
+        end = min(len(data), start + draw(st.integers(0, 8)))
+        match draw(st.integers(0, 4)):
+            case 0:
+                data = data[:start] + draw(st.binary(min_size=end - start, max_size=end - start)) + data[end:]
+            case 1:
+                data = data[:start] + data[end:]
+            case 2:
+                data = data[:end] + data[start:end] + data[end:]
+            case 3:
+                data = data[:start] + draw(st.binary(max_size=8)) + data[start:]
+            case _:
+                data = data[:start]
+    return data

@@ -64,6 +64,9 @@ ALLOWED = [
     (Format.TENSORFLOW_SAVEDMODEL, Role.DATA, "variables/variables.data-00000-of-00001"),
     (Format.TENSORFLOW_SAVEDMODEL, Role.DATA, "assets/vocabulary.txt"),
     (Format.TENSORFLOW_SAVEDMODEL, Role.DATA, "fingerprint.pb"),
+    (Format.TFLITE, Role.MODEL, "model.tflite"),
+    (Format.TFLITE, Role.DATA, "labels.txt"),
+    (Format.TFLITE, Role.GOLDEN, "golden.json"),
 ]
 
 
@@ -91,6 +94,8 @@ REFUSED = [
     (Format.TENSORFLOW_SAVEDMODEL, Role.DATA, "variables/other"),
     (Format.TENSORFLOW_SAVEDMODEL, Role.DATA, "2/saved_model.pb"),
     (Format.TENSORFLOW_SAVEDMODEL, Role.DATA, "assets/lib.so"),
+    (Format.TFLITE, Role.MODEL, "model.onnx"),
+    (Format.TFLITE, Role.DATA, "variables/variables.index"),
 ]
 
 
@@ -109,6 +114,21 @@ def test_a_runtime_serves_its_format_only() -> None:
     with pytest.raises(Refused, match="there are onnxruntime, tensorflow-serving") as caught:
         formats.check_runtime(Format.ONNX, "triton")
     assert caught.value.reason is Reason.RUNTIME_UNSUPPORTED
+
+
+@pytest.mark.parametrize("runtime", RuntimeName)
+def test_a_format_without_a_runtime_is_told_which_formats_are_served(runtime: RuntimeName) -> None:
+    said = r"the runtime \S+ serves \S+; no runtime serves it \(onnxruntime serves onnx, tensorflow-serving serves tensorflow-savedmodel\)"
+    with pytest.raises(Refused, match=said) as caught:
+        formats.check_runtime(Format.TFLITE, runtime)
+    assert caught.value.reason is Reason.FORMAT_UNSUPPORTED
+
+
+@pytest.mark.parametrize("format_", Format)
+@pytest.mark.parametrize("role", Role)
+def test_every_format_says_of_every_role_which_files_it_holds(format_: Format, role: Role) -> None:
+    with pytest.raises(Refused):
+        formats.check_file(format_, role, "x.so")
 
 
 def test_the_runtimes_are_those_of_the_api() -> None:

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper
 
 from tests.unit.bundle import hostile_onnx, hostile_saved_model
 from tests.unit.bundle.hostile_onnx import OPSET, inside, outside, sparse
-from tests.unit.bundle.inspecting import DATA, onnx, tensorflow
+from tests.unit.bundle.inspecting import DATA, onnx, spoilt, tensorflow
 from tests.unit.bundle.wire import field, tag, varint
 from volary.bundle import call_graph, limits
 from volary.bundle.call_graph import Body
@@ -48,27 +48,6 @@ def look(at: Look, data: bytes) -> Facts | None:
     assert refused.message.isascii()
     assert refused.message.isprintable()
     return None
-
-
-@st.composite
-def spoilt(draw: st.DrawFn, models: list[bytes]) -> bytes:
-    """A model with bytes changed, cut out, doubled or put in, a few times."""
-    data = draw(st.sampled_from(models))
-    for _ in range(draw(st.integers(1, 4))):
-        start = draw(st.integers(0, len(data)))
-        end = min(len(data), start + draw(st.integers(0, 8)))
-        match draw(st.integers(0, 4)):
-            case 0:
-                data = data[:start] + draw(st.binary(min_size=end - start, max_size=end - start)) + data[end:]
-            case 1:
-                data = data[:start] + data[end:]
-            case 2:
-                data = data[:end] + data[start:end] + data[end:]
-            case 3:
-                data = data[:start] + draw(st.binary(max_size=8)) + data[start:]
-            case _:
-                data = data[:start]
-    return data
 
 
 def _fields(inner: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:

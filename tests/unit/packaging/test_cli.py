@@ -201,6 +201,10 @@ def test_each_verb_has_its_help(verb: str, capsys: pytest.CaptureFixture[str]) -
 
 
 HEAVY = (
+    "sklearn",
+    "skl2onnx",
+    "torch",
+    "tensorflow",
     "boto3",
     "botocore",
     "cryptography",
@@ -214,7 +218,17 @@ HEAVY = (
     "rich",
     "uvicorn",
 )
-ALLOWED = {"agent": (), "preflight": (), "fetch": (), "pull": (), "inspect": ("rich",), "push": (), "pack": (), "optimise": ()}
+ALLOWED = {
+    "agent": (),
+    "preflight": (),
+    "fetch": (),
+    "pull": (),
+    "inspect": ("rich",),
+    "push": (),
+    "pack": (),
+    "convert": (),
+    "optimise": (),
+}
 ALLOWED |= {"sign": (), "alias": ()} | dict.fromkeys(("verify", "export", "import", "gc", "diff", "history"), ("rich",))
 
 

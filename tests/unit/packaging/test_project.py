@@ -11,8 +11,9 @@ import pytest
 
 from tests.support.install import REPOSITORY
 from tests.unit.packaging import models
+from tests.unit.packaging.convert import wire
 from volary import packaging
-from volary.bundle.formats import Role
+from volary.bundle.formats import Format, Role
 from volary.bundle.manifest import Manifest, Rule
 from volary.bundle.metadata import Requirements
 from volary.cli.main import main
@@ -90,7 +91,7 @@ def test_the_example_packs(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys
 
 def test_the_example_shows_every_field() -> None:
     shown = {line.lstrip("# ").partition(":")[0] for line in EXAMPLE.read_text("utf-8").splitlines()}
-    assert set(project.Project.model_fields) <= shown
+    assert {field.alias for field in project.Project.model_fields.values()} <= shown
 
 
 def test_inspect_shows_what_is_said_of_the_model(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,6 +118,49 @@ def test_paths_are_those_of_the_file_options_those_of_the_person(folder: Path, t
     assert found.version == "2.0.0"
     assert found.labels == {"team": "speech", "example.com/tier": "gold"}
     assert not (folder / "bundle").exists()
+
+
+MODULE = """
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+def model():
+    return LogisticRegression().fit(np.eye(3, dtype=np.float32), [0, 1, 2])
+"""
+
+
+def test_a_function_beside_the_file_makes_the_model(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "training.py").write_text(MODULE)
+    monkeypatch.delitem(sys.modules, "training", raising=False)
+    (folder / "volary.yaml").write_text(
+        "{from: training:model, name: m, version: v1, output: bundle, golden: samples.npz, maxDeviation: 0.01}"
+    )
+    assert main(["pack", "-f", str(folder / "volary.yaml")]) == 0
+    assert manifest(folder / "bundle").build["convert.source"] == "scikit-learn"
+    assert "parity: max abs" in capsys.readouterr().err
+
+
+def test_a_saved_model_beside_the_file(folder: Path) -> None:
+    wire.saved_model_directory(folder / "saved")
+    (folder / "volary.yaml").write_text("{model: saved, to: savedmodel, name: m, version: v1, output: bundle}")
+    assert main(["pack", "-f", str(folder / "volary.yaml")]) == 0
+    assert manifest(folder / "bundle").format is Format.TENSORFLOW_SAVEDMODEL
+
+
+def test_a_model_of_the_command_line_takes_the_place_of_the_files(tmp_path: Path) -> None:
+    file = parsed("{from: training:model}", tmp_path)
+    by_model = project.override(file, project.parse("the command line", {"model": "model.onnx"}))
+    assert (by_model.model, by_model.factory) == ("model.onnx", None)
+    by_function = project.override(by_model, project.parse("the command line", {"from": "training:other"}))
+    assert (by_function.model, by_function.factory) == (None, "training:other")
+
+
+def test_nothing_is_trained_for_a_bundle_that_cannot_be_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "training.py").write_text("raise AssertionError")
+    assert main(["pack", "--from", "training:model", "--name", "m", "--version", "1", "-o", str(folder)]) == 1
+    assert "is not an empty directory" in capsys.readouterr().err
 
 
 def test_all_of_it_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -177,7 +221,7 @@ def test_a_commit_that_looks_like_a_number_is_told_to_be_quoted(tmp_path: Path) 
 
 WRONG: dict[str, tuple[str, str]] = {
     "unknown field": ("nmae: m", "nmae: there is no such field; did you mean name?"),
-    "nothing near": ("zzz: m", "zzz: there is no such field; there are absolute, config, dims, evaluate, golden, "),
+    "nothing near": ("zzz: m", "zzz: there is no such field; there are absolute, config, dims, evaluate, from, golden, "),
     "unknown field of a tolerance": ("tolerances: {p: {abs: 1}}", "tolerances.p.abs: there is no such field; did you mean absolute?"),
     "unknown need": ("requirements: {memroy: 1Gi}", "requirements.memroy: there is no such field; did you mean memory?"),
     "a version of a number": ("version: 1.0", 'version: found 1.0 (a number), expected text; put it in quotes, like "1.0"'),
@@ -254,3 +298,11 @@ def test_words_that_the_manifest_would_refuse(folder: Path, capsys: pytest.Captu
     (folder / "volary.yaml").write_text(f"{{model: model.onnx, name: m, version: v1, output: b, {field}}}")
     assert main(["pack", "-f", str(folder / "volary.yaml")]) == 1
     assert said in capsys.readouterr().err
+
+
+def test_python_calls_no_function_for_a_model(tmp_path: Path) -> None:
+    wanted = recipe("{name: m, version: v1, output: b, from: training:model}", tmp_path)
+    with pytest.raises(Refused, match=r"is no file; only `volary pack` .* calls a function for it") as caught:
+        packaging.make(wanted)
+    assert caught.value.reason is Reason.SPEC_INVALID
+    assert not wanted.output.exists()

@@ -59,6 +59,12 @@ def test_without_a_free_first_dimension_a_sample_is_whole() -> None:
     assert [each["x"].tolist() for each in found] == [ROWS]
 
 
+def test_where_the_batch_is_fixed_to_one_a_row_will_do_too() -> None:
+    single = Tensor(name="x", datatype=Datatype.FP32, shape=(1, 2))
+    for given in (np.array(ROWS), np.array(ROWS)[:, np.newaxis]):
+        assert [each["x"].tolist() for each in samples.read(given, (single,))] == [[row] for row in ROWS]
+
+
 def test_numbers_one_each() -> None:
     assert [each["x"].tolist() for each in samples.read(np.array([1.0, 2.0]), (SCALAR,))] == [[1.0], [2.0]]
 

@@ -128,7 +128,7 @@ class S3:
     def list(self, prefix: str) -> Iterator[Listed]:
         """See Storage."""
         top = self.location.key("")
-        with self._translated(prefix):
+        with self._translated(prefix or "a listing"):
             pages = self.client.get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=self.location.bucket, Prefix=self.location.key(prefix)):
                 for found in page.get("Contents", ()):
