@@ -30,7 +30,7 @@ check: venv ## lint, types, import contracts, generated files: seconds
 	@$(BIN)/volary crd --check
 
 unit: venv ## fast tests: under a minute, no cluster
-	@$(BIN)/python -m pytest -m "not cluster and not convert" -q
+	@$(BIN)/python -m pytest -m "not cluster and not convert" -q -n auto
 
 cluster-test: venv ## tests on the real cluster (KEEP=1 leaves it up)
 	@$(if $(KEEP),,trap '$(BIN)/python -m tests.cluster down' EXIT;) $(BIN)/python -m pytest -m cluster -v $(ARGS)

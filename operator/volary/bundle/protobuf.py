@@ -29,7 +29,7 @@ _VARINT_BYTES = 10  # 10 * 7 bits hold 64
 _U64 = 2**64 - 1
 _TAG = 2**32 - 1
 _TEXT = 64 * limits.KIB  # of one name
-_TEXTS = 64 * limits.MIB  # of all names that are read: what is kept in memory is a small multiple
+_TEXTS = 128 * limits.MIB  # of all names that are read: what is kept in memory is a small multiple
 _PAGE = 4 * limits.KIB  # after a jump: 5,000 tensors of a large model cost 20 MiB of reading
 _LARGE_PAGE = limits.MIB  # of what is read from end to end: a storage is not asked for every field
 

@@ -140,6 +140,8 @@ class _Inspection:
                 name = self._operator(value, function)
             elif number == 3:
                 self._node(value, function.nodes, f"of the function {paths.show(name)}")
+        if _is_known(name):  # TensorFlow would call the function where a node of the operator stands
+            raise self._walker.invalid(message.start, f"the function {paths.show(name)} has the name of an operator")
         if name in self._meta.code.functions:
             raise self._walker.invalid(message.start, f"the function {paths.show(name)} is defined twice")
         self._meta.code.functions[name] = function
@@ -151,7 +153,9 @@ class _Inspection:
             if number == 1:
                 name = self._text(value)
             elif number == 2:
-                function.parameters += [self._text(item) for kind, item in self._spans(value, PARAMETER) if kind == 1]
+                fields = dict(self._spans(value, PARAMETER))
+                function.parameters.append(self._text(fields[1]) if 1 in fields else "")
+                function.lists |= 5 in fields or 6 in fields  # number_attr, type_list_attr
         return name
 
     def _node(self, message: Span, nodes: dict[str, Node], owner: str) -> None:
@@ -272,8 +276,12 @@ class _Inspection:
                 yield number, value
 
 
+def _is_known(operator: str) -> bool:
+    return any(operator in names for names in (ALLOWED, SAVER, RESTORE, SAVE, TABLES))
+
+
 def _check_operator(file: str, node: Node) -> None:
-    if any(node.operator in names for names in (ALLOWED, SAVER, RESTORE, SAVE, TABLES)):
+    if _is_known(node.operator):
         return
     raise Refused(
         Reason.OPERATOR_NOT_ALLOWED,

@@ -26,6 +26,7 @@ class Function:
     """A FunctionDef. All its nodes run when it is called."""
 
     parameters: list[str] = field(default_factory=list)
+    lists: bool = False  # whether a parameter takes several inputs, so that the others are not where one would count them
     nodes: dict[str, Node] = field(default_factory=dict)
 
     @property

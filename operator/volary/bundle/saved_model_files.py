@@ -38,7 +38,8 @@ def check(file: str, code: Code) -> None:
                     f"{file}: {node.label} is of the operator {node.operator!r}, and {when} would run it; "
                     "it is allowed only where TensorFlow puts it; export the model without it",
                 )
-            sources = code.assets if node.operator in TABLES else {code.variables}
+            # What a request may replace is not the server's alone.
+            sources = (code.assets if node.operator in TABLES else {code.variables}).difference(code.requests)
             if not origins.only(scope, node.data[_NAME[node.operator] :][:1], sources):
                 what = "a name of its assets" if node.operator in TABLES else "the name of its variables"
                 raise Refused(
@@ -107,7 +108,7 @@ class _Origins:
         index, found = code.parameters.index(parameter), list[tuple[Scope, str]]()
         for scope, node in self._callers[function]:
             plain = node.operator in _CALLS and node.calls == {function: 1} and index < len(node.data)
-            if not plain or parameter in code.nodes:
+            if not plain or code.lists or parameter in code.nodes or code.parameters.count(parameter) > 1:
                 return []
             found.append((scope, node.data[index]))
         return found

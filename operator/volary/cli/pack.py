@@ -16,7 +16,7 @@ from volary.bundle.manifest import Tensor
 from volary.cli import describe, source
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
-from volary.packaging import Bundle, Recipe
+from volary.packaging import Bundle
 
 if TYPE_CHECKING:
     from volary.packaging.project import Project
@@ -64,6 +64,13 @@ def _configure_metadata(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--training", type=_named(str), action="append", metavar="KEY=VALUE", help="where it comes from: data set, commit, run"
     )
+    group.add_argument(
+        "--require",
+        type=_named(str),
+        action="append",
+        metavar="KEY=VALUE",
+        help="the least a runtime must offer: opset=18, memory=512Mi, providers=CUDAExecutionProvider,CPUExecutionProvider",
+    )
     group.add_argument("--metric", type=_named(float), action="append", metavar="NAME=NUMBER", help="a score known before")
     group.add_argument("--evaluate", metavar="MODULE:FUNCTION", help="measures scores: it gets predict(inputs), and returns numbers")
     group.add_argument("--min-metric", type=_named(float), action="append", metavar="NAME=NUMBER", help="refuse a model that scores lower")
@@ -71,7 +78,9 @@ def _configure_metadata(group: argparse._ArgumentGroup) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0."""
-    recipe = recipe_of(args)
+    from volary.packaging import project
+
+    recipe = project.recipe(*asked(args))
     try:
         # A function of the user's may print; our stdout is for data.
         with redirect_stdout(sys.stderr), source.opened(args, recipe.model, recipe.output) as model:
@@ -91,8 +100,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def recipe_of(args: argparse.Namespace) -> Recipe:
-    """What the file says, if one is to be read, and what the command line says otherwise. Raises Refused."""
+def asked(args: argparse.Namespace) -> "tuple[Project, Path]":
+    """What the file says, if one is to be read, and what the command line says otherwise; where functions are. Raises Refused."""
     from volary.packaging import project
 
     file: Path | None = args.file
@@ -101,10 +110,10 @@ def recipe_of(args: argparse.Namespace) -> Recipe:
         if not file.exists():
             raise Refused(Reason.FILE_NOT_FOUND, f"there is no {_FILE} here that says what to pack; write one, or give MODEL")
     if file is None:
-        return project.recipe(wishes(args), Path())
+        return wishes(args), Path()
     # A function is beside whatever names it: the file, or the person who typed it.
     home = file.parent if args.evaluate is None else Path()
-    return project.recipe(project.override(project.read(file), wishes(args)), home)
+    return project.override(project.read(file), wishes(args)), home
 
 
 def wishes(args: argparse.Namespace) -> "Project":
@@ -120,6 +129,7 @@ def wishes(args: argparse.Namespace) -> "Project":
         "tolerances": tolerances,
         "labels": dict(args.label or []),
         "training": dict(args.training or []),
+        "requirements": {name: _need(name, text) for name, text in args.require or []} or None,
         "metrics": dict(args.metric or []),
         "minimums": dict(args.min_metric or []),
     }
@@ -166,6 +176,17 @@ def _named(kind: Callable[[str], object]) -> Callable[[str], tuple[str, object]]
             raise argparse.ArgumentTypeError(f"{text!r}: {value!r} does not fit") from None
 
     return parse
+
+
+def _need(name: str, text: str) -> object:
+    """As `volary.yaml` would have it; what does not fit is told when all is read."""
+    match name:
+        case "opset" if text.isdecimal():
+            return int(text)
+        case "providers":
+            return text.split(",")
+        case _:
+            return text
 
 
 def _tolerance(text: str) -> dict[str, float]:

@@ -10,6 +10,14 @@ from volary.bundle.tensors import Datatype
 _RANDOM = frozenset({"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"})
 _TRAINING_MODE = 2  # of Dropout's inputs
 
+# Operators of ai.onnx.ml that answer in FP32 whatever they are given: https://onnx.ai/onnx/operators/index.html
+_IN_FP32 = frozenset(
+    {
+        *("FeatureVectorizer", "LinearClassifier", "LinearRegressor", "Normalizer", "Scaler", "SVMClassifier", "SVMRegressor"),
+        *("TreeEnsembleClassifier", "TreeEnsembleRegressor"),
+    }
+)
+
 # The least exact first.
 _FLOATS = (
     (TensorProto.BFLOAT16, Datatype.BF16),
@@ -94,6 +102,8 @@ def _element_types(model: Any) -> Iterator[int]:
         yield from (tensor.data_type for tensor in graph.initializer)
         yield from (value.type.tensor_type.elem_type for value in (*graph.input, *graph.output))
     for node in nodes(model):
+        if node.domain == "ai.onnx.ml" and node.op_type in _IN_FP32:
+            yield TensorProto.FLOAT
         for attribute in node.attribute:
             if node.op_type == "Cast" and attribute.name == "to":
                 yield attribute.i

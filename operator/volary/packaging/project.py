@@ -158,8 +158,8 @@ def _rule(tolerance: Tolerance) -> Rule:
 
 
 def _merged(old: Any, new: Any) -> Any:
-    if isinstance(old, Tolerance) and isinstance(new, Tolerance):
-        return old.model_copy(update={name: value for name, value in new if value is not None})
+    if isinstance(old, _Strict) and isinstance(new, _Strict):
+        return old.model_copy(update={name: value for name, value in new if name in new.model_fields_set})
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         return {**old, **{key: _merged(old.get(key), value) for key, value in new.items()}}
     return new

@@ -50,7 +50,7 @@ def load(path: Path) -> Runner:
     try:
         runner: Runner = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001 -- ONNX Runtime's errors have no common base
-        raise Refused(Reason.LOAD_FAILED, f"ONNX Runtime cannot load {path}: {first_line(error)}") from None
+        raise Refused(Reason.LOAD_FAILED, f"ONNX Runtime cannot load {path.name}: {first_line(error)}") from None
     return runner
 
 

@@ -246,6 +246,32 @@ FILES: dict[str, Case] = {
             functions=[CREATE],
         )
     ),
+    "63 table of a parameter after one of several inputs": _file(
+        with_table(
+            node("c", "Const"),
+            node(*_CALL, "t", "a", "c", calls=["create"]),
+            functions=[
+                message((1, message((1, "create"), (2, message((1, "two"), (5, "N"))), (2, message((1, "path"))))))
+                + field(3, node("fill", TABLE, "two", "path"))
+            ],
+        )
+    ),
+    "63 table of two parameters of one name": _file(
+        with_table(
+            node("c", "Const"),
+            node(*_CALL, "a", "c", calls=["create"]),
+            functions=[function("create", node("fill", TABLE, "table", "path"), parameters=["path", "path"])],
+        )
+    ),
+    "63 table of an asset whose name a request may give": _file(
+        saved(
+            meta(
+                *(Y, node("a", "Const"), node("t", "HashTableV2"), node("init", TABLE, "t", "a")),
+                assets=["words.txt"],
+                signatures={"s": signature({"x": "a:0"}, {"y": "y:0"}), "__saved_model_init_op": signature({}, {"": "init"})},
+            )
+        )
+    ),
     "63 table in a branch": _file(with_table(node("init", "If", "a", "a", "t", calls=["create"]), functions=[CREATE])),
     "63 table of one function as two": _file(with_table(node(*_CALL, "a", "t", calls=["create", "create"]), functions=[CREATE])),
     "63 table of a node that hides a parameter": _file(
@@ -342,6 +368,9 @@ SHAPES: dict[str, Case] = {
         ),
         Reason.LIMIT_EXCEEDED,
         "nodes when calls are replaced",
+    ),
+    "70 a function of the name of an allowed operator": _invalid(
+        "the function 'Identity' has the name of an operator", model(Y, functions=[function("Identity", node("n", "NoOp"))])
     ),
     "72 defined twice": _invalid("the function 'f' is defined twice", model(Y, functions=[function("f"), function("f")])),
     "72 nested 100 deep": _invalid("nested more than 64 deep", b""),

@@ -8,8 +8,10 @@ from tests.unit.bundle import inspecting
 from tests.unit.bundle.hostile_onnx import CASES, GOOD, encoded, graph, inside, outside
 from tests.unit.bundle.inspecting import Case, onnx, refusal
 from tests.unit.bundle.wire import field, message, tag, varint
-from volary.bundle import limits, onnx_graph
+from volary.bundle import limits, onnx_graph, protobuf
 from volary.bundle.facts import External
+from volary.bundle.onnx_schema import MODEL
+from volary.bundle.protobuf import Schema, Wire
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
 
@@ -114,3 +116,51 @@ def test_57_a_loop_of_a_trillion_turns_passes_and_is_left_to_the_golden_samples(
     turns = inside([], library.TensorProto.INT64, int64_data=[10**12])
     node = library.helper.make_node("Loop", ["turns"], ["z"], body=graph())
     assert onnx(encoded(graph([node], tensors=[turns]))).operators[-1].name == "Loop"
+
+
+@pytest.mark.parametrize("page", [1, 2, 3, 7, 61])
+def test_where_a_page_ends_changes_nothing(page: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def said(data: bytes) -> str:
+        try:
+            return str(onnx(data))
+        except Refused as error:
+            return error.message
+
+    small = [case.data for case in CASES.values() if len(case.data) < 1000] + [GOOD, *hostile.places(outside("weights.bin")).values()]
+    small.append(encoded(graph([library.helper.make_node("Squeeze", ["x"], ["z"], axes=[0, -1, 300, 2**31] * 9)])))
+    whole = [said(data) for data in small]
+    monkeypatch.setattr(protobuf, "_PAGE", page)
+    monkeypatch.setattr(protobuf, "_LARGE_PAGE", page)
+    assert [said(data) for data in small] == whole
+
+
+def test_a_run_of_numbers_is_one_field_whatever_its_tag() -> None:
+    schema = Schema("Numbers", {1: Wire.VARINT}, {20: Wire.VARINT, 21: Wire.FIXED32}, bulk=frozenset({20, 21}))
+    run, fixed = b"".join(field(20, number) for number in (0, 128, 2**63)), (tag(21, 5) + b"1234") * 3
+    packed = field(20, varint(1) + varint(2))
+    data = run + field(1, 7) + fixed + packed + run
+    walker = protobuf.Walker(inspecting.counted(data), len(data), "numbers")
+    found = list(walker.fields(walker.root, schema))
+    assert [number for number, _ in found] == [20, 1, 21, 20, 20]
+    assert [value if isinstance(value, int) else value.size for _, value in found] == [len(run), 7, len(fixed), 2, len(run)]
+
+
+def test_limits_on_fields_names_and_operators(monkeypatch: pytest.MonkeyPatch) -> None:
+    walker = protobuf.Walker(inspecting.counted(GOOD), len(GOOD), "model.onnx", fields=2)
+    with pytest.raises(Refused, match="has more fields") as caught:
+        list(walker.fields(walker.root, MODEL))
+    assert caught.value.reason is Reason.LIMIT_EXCEEDED
+    monkeypatch.setattr(limits, "GRAPH_OPERATORS", 1)
+    data = encoded(graph([library.helper.make_node("Relu", ["x"], ["z"])]))
+    assert "more than 1 different operators" in refusal(onnx, data).message
+    monkeypatch.setattr(protobuf, "_TEXTS", 5)
+    assert "names that are too long" in refusal(onnx, GOOD).message
+
+
+@pytest.mark.parametrize(
+    ("value", "signed", "small"),
+    [(0, 0, 0), (2**63 - 1, 2**63 - 1, -1), (2**63, -(2**63), 0), (2**64 - 1, -1, -1), (2**32 + 1, 2**32 + 1, 1)],
+)
+def test_numbers(value: int, signed: int, small: int) -> None:
+    assert protobuf.signed(value) == signed
+    assert protobuf.small(value) == small

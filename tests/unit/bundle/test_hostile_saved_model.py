@@ -161,3 +161,8 @@ def test_a_bundle_is_inspected_by_its_format() -> None:
     assert graph.check(onnx, lambda _: inspecting.counted(building.MODEL)).format is Format.ONNX
     with pytest.raises(Refused):
         graph.check(onnx.model_copy(update={"files": tf.files}), lambda _: inspecting.counted(GOOD))
+
+
+def test_more_nodes_than_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "GRAPH_WRITTEN", 5)
+    assert "has more than 5 nodes" in refusal(tensorflow, GOOD).message

@@ -12,7 +12,10 @@ OPSET = 21
 
 def write(path: Path, nodes: list[Any], inputs: list[Any], outputs: list[Any], initializers: list[Any] | None = None) -> Path:
     graph = helper.make_graph(nodes, "test", inputs, outputs, initializers or [])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="volary-test", ir_version=10)
+    domains = [helper.make_opsetid("", OPSET)]
+    if any(node.domain == "ai.onnx.ml" for node in nodes):
+        domains.append(helper.make_opsetid("ai.onnx.ml", 3))
+    model = helper.make_model(graph, opset_imports=domains, producer_name="volary-test", ir_version=10)
     path.write_bytes(model.SerializeToString())
     return path
 
@@ -127,3 +130,12 @@ def doubles(path: Path) -> Path:
     shape = ["batch", 3]
     node = helper.make_node("Identity", ["x"], ["y"])
     return write(path, [node], [value("x", shape, TensorProto.DOUBLE)], [value("y", shape, TensorProto.DOUBLE)])
+
+
+def regressor(path: Path) -> Path:
+    """y = x0 + 2 x1 + 3 x2 in FP64, by an operator that answers in FP32."""
+    nodes = [
+        helper.make_node("LinearRegressor", ["x"], ["f"], domain="ai.onnx.ml", coefficients=[1.0, 2.0, 3.0], intercepts=[0.0]),
+        helper.make_node("Cast", ["f"], ["y"], to=TensorProto.DOUBLE),
+    ]
+    return write(path, nodes, [value("x", ["batch", 3], TensorProto.DOUBLE)], [value("y", ["batch", 1], TensorProto.DOUBLE)])

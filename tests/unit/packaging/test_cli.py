@@ -51,6 +51,7 @@ def test_every_option_ends_up_in_the_manifest(model: Path, capsys: pytest.Captur
     words = ["pack", str(model), "--name", "double", "--version", "1.0.0", "-o", str(model.parent / "bundle"), "--json"]
     golden = ["--golden", "auto", "--dim", "batch=2", "--absolute", "0.5", "--tolerance", "y=0.25,0.125", "--argmax", "y"]
     said = ["--label", "team=a", "--label", "tier=b", "--license", "MIT", "--training", "url=s3://x?a=b", "--metric", "f1=0.5"]
+    said += ["--require", "opset=21", "--require", "memory=1Gi", "--require", "providers=AExecutionProvider,BExecutionProvider"]
     assert main([*words, *golden, *said, "--min-metric", "f1=0.5", "--config", str(model.parent / "labels.json")]) == 0
     found = json.loads(capsys.readouterr().out)["manifest"]
     assert found["golden"] == {
@@ -63,6 +64,7 @@ def test_every_option_ends_up_in_the_manifest(model: Path, capsys: pytest.Captur
     assert found["license"] == "MIT"
     assert found["training"] == {"url": "s3://x?a=b"}
     assert found["metrics"] == {"f1": 0.5}
+    assert found["requirements"] == {"opset": 21, "memory": 2**30, "providers": ["AExecutionProvider", "BExecutionProvider"]}
     assert [file["path"] for file in found["files"]] == ["config/labels.json", "golden.json", "model.onnx"]
 
 
@@ -75,6 +77,19 @@ def test_an_option_that_cannot_be_read_is_a_usage_error(words: list[str], capsys
         main(["pack", "model.onnx", *words])
     assert caught.value.code == 2
     assert words[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("need", "said"),
+    [
+        ("opset=new", "the command line: requirements.opset: found 'new', expected a whole number"),
+        ("gpu=1", "the command line: requirements.gpu: there is no such field; there are memory, opset, providers"),
+        ("memory=64MB", "the command line: requirements.memory: found '64MB', expected"),
+    ],
+)
+def test_a_need_that_cannot_be_read(model: Path, capsys: pytest.CaptureFixture[str], need: str, said: str) -> None:
+    assert main(["pack", str(model), "--require", need]) == 1
+    assert said in capsys.readouterr().err
 
 
 def test_what_is_refused_is_told_without_a_traceback(model: Path, capsys: pytest.CaptureFixture[str]) -> None:

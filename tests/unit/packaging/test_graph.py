@@ -23,6 +23,7 @@ def test_the_least_exact_float_on_the_way(tmp_path: Path) -> None:
     assert traits(models.double(tmp_path / "m.onnx")).precision is Datatype.FP32
     assert traits(models.doubles(tmp_path / "m.onnx")).precision is Datatype.FP64
     assert traits(models.halves(tmp_path / "m.onnx")).precision is Datatype.FP16
+    assert traits(models.regressor(tmp_path / "m.onnx")).precision is Datatype.FP32
     assert traits(models.mixed(tmp_path / "m.onnx")).precision is None
 
 

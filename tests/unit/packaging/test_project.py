@@ -88,6 +88,28 @@ def test_the_example_packs(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys
         assert words in shown
 
 
+def test_the_example_shows_every_field() -> None:
+    shown = {line.lstrip("# ").partition(":")[0] for line in EXAMPLE.read_text("utf-8").splitlines()}
+    assert set(project.Project.model_fields) <= shown
+
+
+def test_inspect_shows_what_is_said_of_the_model(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["pack", "-f", str(folder / "volary.yaml")]) == 0
+    capsys.readouterr()
+    assert main(["inspect", str(folder / "bundle")]) == 0
+    shown = capsys.readouterr().out
+    for words in (
+        "golden samples: label must be equal",
+        "golden samples: probabilities within 0.0001 + 0.001 of the recorded value, largest at the same place",
+        "metric accuracy = 1",
+        "label team=ocr",
+        "training rows: 1200",
+        "license Apache-2.0",
+        "needs opset 21",
+    ):
+        assert words in shown
+
+
 def test_paths_are_those_of_the_file_options_those_of_the_person(folder: Path, tmp_path: Path) -> None:
     words = ["-f", str(folder / "volary.yaml"), "-o", str(tmp_path / "elsewhere"), "--version", "2.0.0", "--label", "team=speech"]
     assert main(["pack", *words]) == 0
@@ -136,6 +158,8 @@ def test_options_override_key_by_key(tmp_path: Path) -> None:
     assert found.tolerances == {"p": Rule(absolute=0.25, argmax=True), "q": Rule(relative=0.5)}
     assert found.config == (Path("b.json"),)
     assert found.minimums == {"f1": 0.5, "accuracy": 0.9}
+    needs = recipe(BASE[:-1] + ", requirements: {opset: 18, memory: 1Ki}}", tmp_path, requirements={"memory": "2Ki"}).requirements
+    assert needs == Requirements(opset=18, memory=2048)
 
 
 @pytest.mark.parametrize(
