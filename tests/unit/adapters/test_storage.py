@@ -129,7 +129,7 @@ def test_a_listing_has_all_names_as_they_are_sorted(storage: Storage) -> None:
 
 
 def test_a_listing_stays_below_its_place(real: S3) -> None:
-    neighbour = S3(layout.parse(f"s3://{real.location.bucket}/team/digits-2"), real.client, real.host)
+    neighbour = S3(layout.parse(f"s3://{real.location.bucket}/team/digits-2"), lambda: real.connection, {})
     neighbour.put_if_absent("model.onnx", b"x")
     assert list(real.list("")) == []
 
