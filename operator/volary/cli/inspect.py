@@ -10,7 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from volary.bundle import limits
+from volary.agent import source
+from volary.agent.retry import Patience
+from volary.bundle import graph, limits
 from volary.bundle import manifest as manifests
 from volary.bundle.facts import Facts
 from volary.bundle.manifest import Manifest
@@ -33,14 +35,11 @@ def run(args: argparse.Namespace) -> int:
     data, facts = _remote(args) if storage.is_remote(args.bundle) else _local(Path(args.bundle))
     manifest = manifests.parse(data)
     if args.output == "json":
-        found = {"digest": manifests.digest(data), "manifest": json.loads(data), "graph": None if facts is None else asdict(facts)}
+        found = {"digest": manifests.digest(data), "manifest": json.loads(data), "graph": asdict(facts)}
         sys.stdout.write(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
         return 0
     _show(manifest, manifests.digest(data))
-    if facts is None:
-        sys.stderr.write("the graph is shown of bundles on this machine only: `volary fetch` it first\n")
-    else:
-        _show_graph(facts)
+    _show_graph(facts)
     return 0
 
 
@@ -49,9 +48,13 @@ def _local(path: Path) -> tuple[bytes, Facts]:
     return bundle.data, bundles.inspect(bundle)
 
 
-def _remote(args: argparse.Namespace) -> tuple[bytes, None]:
+def _remote(args: argparse.Namespace) -> tuple[bytes, Facts]:
+    """The weights stay where they are: of the model only what stands around them is read."""
     wanted = storage.reference(args.bundle)
-    return storage.find(storage.connect(args, wanted.uri), wanted).data, None
+    place = storage.connect(args, wanted.uri)
+    data = storage.find(place, wanted).data
+    facts = Patience(budget=storage.BUDGET).retry(lambda: graph.check(manifests.parse(data), lambda file: source.reader(place, file)))
+    return data, facts
 
 
 def _show(manifest: Manifest, digest: str) -> None:

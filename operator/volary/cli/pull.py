@@ -12,7 +12,7 @@ from volary.agent.retry import Patience
 from volary.agent.source import Found, Wanted
 from volary.bundle import limits
 from volary.cli import storage
-from volary.cli.bars import bar
+from volary.cli.progress import bar
 from volary.common.errors import Refused, VolaryError
 
 NAME = "pull"

@@ -10,7 +10,7 @@ from volary import packaging
 from volary.agent.retry import Patience
 from volary.bundle import limits
 from volary.cli import storage
-from volary.cli.bars import bar
+from volary.cli.progress import bar
 from volary.packaging import Pushed
 
 NAME = "push"

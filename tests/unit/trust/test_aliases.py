@@ -115,3 +115,9 @@ def test_trouble_of_the_storage_stays_what_it_is(monkeypatch: pytest.MonkeyPatch
 
     with pytest.raises(Transient):
         repository.resolve(Away(), "prod")
+
+
+def test_inspect_shows_the_graph_of_what_is_in_the_storage(pushed: InMemory, command: Command, tmp_path: Path) -> None:
+    found = command("inspect", f"{URI}/1.1.0", "-o", "json")["graph"]
+    assert found == command("inspect", tmp_path / "1.1.0", "-o", "json")["graph"]
+    assert [each["name"] for each in found["operators"]] == ["Add"]
