@@ -271,8 +271,10 @@ class Load:
     """A running load: `totals` is at most a quarter of a second old."""
 
     def __init__(self, url: str, rate: float = RATE) -> None:
+        """Begins once the address takes connections: kube-proxy may learn of ready pods a second later than the status."""
         self.url = url
         self._totals = Totals()
+        wait.until(f"{url} takes connections", lambda: _reachable(url), 30)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.support.load", "--url", url, "--rate", str(rate)],
             stdin=subprocess.PIPE,
@@ -317,6 +319,15 @@ class Load:
     def _follow(self, stream: IO[str]) -> None:
         for line in stream:
             self._totals = Totals(**json.loads(line))
+
+
+def _reachable(url: str) -> bool:
+    parts = urlsplit(url)
+    try:
+        with socket.create_connection((parts.hostname, parts.port or 80), TIMEOUT):
+            return True
+    except OSError:
+        return False
 
 
 if __name__ == "__main__":
