@@ -81,9 +81,8 @@ class Demo:
                 story.tell()
             except (AssertionError, KubectlFailed) as error:
                 return str(error)
-            finally:
-                if self.options.svg:
-                    view.save(self.options.svg)
+            if self.options.svg:  # a story that went wrong is no picture for a README
+                view.save(self.options.svg)
         return ""
 
 
