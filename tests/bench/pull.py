@@ -26,6 +26,7 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from tests.support import s3
+from tests.unit.bundle import building
 from volary import packaging
 from volary.bundle import limits
 from volary.bundle import manifest as manifests
@@ -133,7 +134,7 @@ def table(measured: dict[str, Measured], mib: int) -> None:
 def synthetic(path: Path, mib: int) -> Path:
     """A bundle of noise: nothing to compress, nothing to find twice."""
     path.mkdir()
-    (path / "model.onnx").write_bytes(b"\x08\x08\x12\x05bench")
+    (path / "model.onnx").write_bytes(building.MODEL)
     names = {f"large{number}": mib * limits.MIB // LARGE for number in range(LARGE)} | {
         f"small{number}": SMALL_BYTES for number in range(SMALL)
     }
