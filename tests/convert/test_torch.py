@@ -15,6 +15,10 @@ import numpy as np
 import pytest
 
 from volary import packaging
+from volary.adapters.storage import InMemory
+from volary.agent import fetcher
+from volary.agent.retry import Patience
+from volary.agent.source import Wanted
 from volary.cli.main import main
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
@@ -71,6 +75,27 @@ def test_a_resnet_trained_on_digits_answers_alike_in_its_bundle(tmp_path: Path, 
     with torch.no_grad():
         expected = network(torch.from_numpy(images[:20])).numpy()
     np.testing.assert_allclose([each["outputs"][0]["data"] for each in golden], expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_fine_tuned_head_moves_only_the_head(tmp_path: Path) -> None:
+    """A backbone of 43 MiB under two heads of 4 MiB that learned different things, exported by PyTorch each for itself."""
+    from tests.convert import models
+
+    network, samples = models.trained(steps=2), {"image": models.digits()[0][:8]}
+    storage, heads = InMemory(), []
+    for version, classes in (("1", 10), ("2", 2)):
+        tuned = models.fine_tuned(network, classes, steps=5)
+        heads.append(sum(each.numel() * each.element_size() for each in tuned[-1].parameters()))
+        bundle = packaging.pack(
+            convert.live(tuned, samples["image"]), name="digits", version=version, samples=samples["image"], output=tmp_path / version
+        )
+        assert bundle.manifest.size > 40e6
+        pushed = packaging.push(bundle.path, "s3://models/digits", storage=storage)
+    fetcher.fetch(storage, Wanted("1"), tmp_path / "models", "digits", patience=Patience())
+    fetched = fetcher.fetch(storage, Wanted("2"), tmp_path / "models", "digits", patience=Patience())
+    assert (fetched.path / "model.onnx").read_bytes() == (tmp_path / "2" / "model.onnx").read_bytes()
+    moved = {"up": pushed.uploaded, "down": fetched.downloaded}
+    assert all(count <= 1.1 * heads[1] for count in moved.values()), (moved, heads)
 
 
 def test_an_exported_program_brings_its_own_inputs_and_a_free_batch(tmp_path: Path) -> None:

@@ -71,15 +71,19 @@ def _ranges(size: int, tensors: Tensors, least: int) -> Iterator[_Range]:
     """Tensors of some size, each alone, and what is between them.
 
     Little between two tensors goes with the one that follows: a bias of 4 KiB is not worth a request.
-    What is before the first and after the last stays apart, as that is the graph, which changes most.
+    What is before the first tensor, however small, and after the last large one stays apart, as that
+    is the graph, which changes most.
     """
-    large = [each for each in sorted(tensors) if each[1] - each[0] >= least]
-    end = 0
-    for start, stop in large:
-        if start < end or stop > size:
-            continue  # overlapping or beyond the file: not for us to judge, and a cut is never wrong
-        apart = end == 0 or start - end >= least
-        if apart and start > end:
+    # What is no place in the file is not for us to judge: a cut is never wrong.
+    known = [each for each in sorted(tensors) if 0 <= each[0] <= each[1] <= size]
+    end = known[0][0] if known else 0
+    if end:
+        yield _Range(0, end, fixed=False)
+    for start, stop in known:
+        if stop - start < least or start < end:
+            continue  # small, or overlapping
+        apart = start - end >= least
+        if apart:
             yield _Range(end, start, fixed=False)
         yield _Range(start if apart else end, stop, fixed=True)
         end = stop
