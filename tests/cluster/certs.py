@@ -63,9 +63,9 @@ _KUBECONFIGS = ("admin", "kubelet", "controller-manager", "scheduler", "proxy")
 def issue(directory: Path) -> None:
     """Write every certificate, key and kubeconfig into `directory`; private files are readable by the owner only."""
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    authorities = {name: _authority(directory, name) for name in _AUTHORITIES}
+    authorities = {name: authority(directory, name) for name in _AUTHORITIES}
     for leaf in _LEAVES:
-        _leaf(directory, leaf, *authorities[leaf.authority])
+        issue_leaf(directory, leaf, *authorities[leaf.authority])
     for name in _KUBECONFIGS:
         _private(directory / f"{name}.kubeconfig", kubeconfig(directory, name).encode())
     signing = ec.generate_private_key(ec.SECP256R1())
@@ -92,7 +92,8 @@ def kubeconfig(directory: Path, name: str) -> str:
     return yaml.safe_dump(document, sort_keys=False)
 
 
-def _authority(directory: Path, name: str) -> tuple[ec.EllipticCurvePrivateKey, x509.Name]:
+def authority(directory: Path, name: str) -> tuple[ec.EllipticCurvePrivateKey, x509.Name]:
+    """Write NAME.crt and NAME.key of a new certificate authority; what signs with it."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = _subject(f"volary-test-{name}", ())
     usage = x509.KeyUsage(
@@ -117,7 +118,8 @@ def _authority(directory: Path, name: str) -> tuple[ec.EllipticCurvePrivateKey, 
     return key, subject
 
 
-def _leaf(directory: Path, leaf: Leaf, issuer_key: ec.EllipticCurvePrivateKey, issuer: x509.Name) -> None:
+def issue_leaf(directory: Path, leaf: Leaf, issuer_key: ec.EllipticCurvePrivateKey, issuer: x509.Name) -> None:
+    """Write the certificate and key of a leaf, signed by an authority."""
     key = ec.generate_private_key(ec.SECP256R1())
     uses = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
     builder = (

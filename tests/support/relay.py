@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import ipaddress
 import socket
 import ssl
 import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from tests.cluster import certs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,41 +92,7 @@ def relay(target: tuple[str, int], context: ssl.SSLContext | None = None) -> Ite
 
 def authority(directory: Path) -> tuple[Path, ssl.SSLContext]:
     """A new certificate authority's file, and what a server of 127.0.0.1 needs to be trusted by who trusts it."""
-    now = dt.datetime.now(dt.UTC)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "volary test authority")])
-    root, leaf = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-
-    def build(subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, is_root: bool) -> x509.CertificateBuilder:
-        usage = x509.KeyUsage(
-            digital_signature=not is_root,
-            key_cert_sign=is_root,
-            crl_sign=is_root,
-            content_commitment=False,
-            key_encipherment=False,
-            data_encipherment=False,
-            key_agreement=False,
-            encipher_only=False,
-            decipher_only=False,
-        )
-        return (
-            x509.CertificateBuilder(name, subject, key.public_key(), x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(hours=1))
-            .not_valid_after(now + dt.timedelta(hours=1))
-            .add_extension(x509.BasicConstraints(ca=is_root, path_length=None), critical=True)
-            .add_extension(usage, critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(root.public_key()), critical=False)
-        )
-
-    hosts = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    top = build(name, root, is_root=True).sign(root, hashes.SHA256())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    bottom = build(subject, leaf, is_root=False).add_extension(hosts, critical=False).sign(root, hashes.SHA256())
-    pem = serialization.Encoding.PEM
-    (directory / "ca.pem").write_bytes(top.public_bytes(pem))
-    (directory / "server.pem").write_bytes(
-        leaf.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()) + bottom.public_bytes(pem)
-    )
+    certs.issue_leaf(directory, certs.Leaf("server", "ca", "127.0.0.1", hosts=("127.0.0.1",)), *certs.authority(directory, "ca"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(directory / "server.pem")
-    return directory / "ca.pem", context
+    context.load_cert_chain(directory / "server.crt", directory / "server.key")
+    return directory / "ca.crt", context
