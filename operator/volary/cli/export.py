@@ -10,7 +10,6 @@ from volary.adapters import repository
 from volary.adapters.storage import Storage
 from volary.agent.retry import Patience
 from volary.bundle import layout, limits
-from volary.bundle.blobs import parts
 from volary.bundle.manifest import File
 from volary.cli import storage
 from volary.cli.progress import bar
@@ -65,7 +64,7 @@ def _content(place: Storage) -> archive.Content:
 
 
 def _chunks(place: Storage, file: File) -> Iterator[bytes]:
-    for sha256, size in parts(file):
-        if size:
-            with place.stream(layout.blob_key(sha256)) as chunks:
+    for blob in file.blobs:
+        if blob.size:
+            with place.stream(layout.blob_key(blob.sha256)) as chunks:
                 yield from chunks
