@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import kopf
+from kopf._cogs.structs.credentials import Vault  # kopf takes one and does not export it
 
 from volary.adapters.cluster import CONTROLLER_REVISIONS, DEPLOYMENTS, JOBS, MODEL_DEPLOYMENTS, PODS, SERVICES, Kind
 from volary.adapters.kubeconfig import Connection
@@ -189,10 +190,12 @@ class _Operator:
         asyncio.run(self._tasks())
 
     async def _tasks(self) -> None:
+        vault = Vault()
         try:
             tasks = await kopf.spawn_tasks(
                 registry=self._registry,
                 settings=settings(),
+                vault=vault,
                 stop_flag=self._stop,
                 namespaces=self._namespaces,
                 clusterwide=not self._namespaces,
@@ -203,6 +206,7 @@ class _Operator:
         finally:
             self.stop()  # kopf waits for the flag in a thread, and the loop waits for its threads
             await _end_others()
+            await vault.close()  # the connections: kopf's last task closes them, unless it was cancelled on its way
             await asyncio.sleep(GOODBYE)
 
     def stop(self) -> None:
