@@ -26,3 +26,8 @@ class Refused(VolaryError):
 
 class Transient(VolaryError):
     """A neighbour failed; the same call may succeed later."""
+
+
+def first_line(error: BaseException, limit: int = 300) -> str:
+    """What a foreign error says, on one line of at most `limit` characters, fit for a message."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:limit]

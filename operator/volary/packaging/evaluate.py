@@ -8,12 +8,12 @@ from typing import Any, NoReturn, cast
 
 import numpy as np
 
-from volary.common.errors import Refused
+from volary.common.errors import Refused, first_line
 from volary.common.reasons import Reason
 from volary.packaging.importing import importable
 from volary.packaging.recipe import Evaluation, Predict
 from volary.packaging.samples import DTYPES, Array, Inputs
-from volary.packaging.session import RunFailed, Session, first_line
+from volary.packaging.session import RunFailed, Session
 from volary.packaging.traits import Traits
 
 

@@ -11,7 +11,7 @@ from onnx import TensorProto
 from volary.bundle import onnx_graph, paths
 from volary.bundle.manifest import Tensor
 from volary.bundle.tensors import Datatype
-from volary.common.errors import Refused
+from volary.common.errors import Refused, first_line
 from volary.common.reasons import Reason
 from volary.packaging.bundle import reader
 from volary.packaging.optimise.options import LINEAGE, TOOLS
@@ -55,7 +55,7 @@ def inspect(path: Path) -> Inspected:
         model = onnx.load(path, load_external_data=False)
         onnx.checker.check_model(str(path), full_check=False)
     except Exception as error:  # noqa: BLE001 -- protobuf, checker and C++ each have their own
-        raise Refused(Reason.FORMAT_UNSUPPORTED, f"{path} is not an ONNX model: {_first_line(error)}") from None
+        raise Refused(Reason.FORMAT_UNSUPPORTED, f"{path} is not an ONNX model: {first_line(error)}") from None
     data = tuple(sorted(set(_external(path, model))))
     # Before ONNX Runtime opens it to record golden samples: a model from a stranger is looked at first.
     onnx_graph.check(reader(path), path.stat().st_size, path.name, {name: (path.parent / name).stat().st_size for name in data})
@@ -110,7 +110,3 @@ def _tensors(graph: Any) -> Iterator[Any]:
             for inner in (attribute.g, *attribute.graphs):
                 if inner.node or inner.initializer:
                     yield from _tensors(inner)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from volary.bundle.manifest import Tensor
-from volary.common.errors import Refused
+from volary.common.errors import Refused, first_line
 from volary.common.reasons import Reason
 from volary.packaging.samples import Array
 
@@ -38,22 +38,22 @@ class Session:
         return dict(zip(self._names, answers, strict=True))
 
 
-def load(path: Path) -> Runner:
-    """An ONNX model in ONNX Runtime, on the CPU, quietly. Raises Refused (LoadFailed)."""
+def load(path: Path, threads: int = 1) -> Runner:
+    """An ONNX model in ONNX Runtime, on the CPU, quietly. Raises Refused (LoadFailed).
+
+    One thread where answers are recorded: how a sum is split among threads changes its last digits,
+    and with them the bundle's digest.
+    """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime  # type: ignore[import-untyped] # takes 0.3 s, and only to run a model
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    # One thread: how a sum is split among threads changes its last digits, and with them the bundle's digest.
-    options.intra_op_num_threads = 1
+    options.intra_op_num_threads = threads
+    # Idle threads of one model would spin on the cores that another one is timed on.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         runner: Runner = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001 -- ONNX Runtime's errors have no common base
         raise Refused(Reason.LOAD_FAILED, f"ONNX Runtime cannot load {path.name}: {first_line(error)}") from None
     return runner
-
-
-def first_line(error: BaseException) -> str:
-    """What a foreign error says, fit for a message."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

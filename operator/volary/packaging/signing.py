@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from volary.bundle import limits, paths, signature
-from volary.common.errors import Refused
+from volary.common.errors import Refused, first_line
 from volary.common.reasons import Reason
 from volary.packaging import bundle as bundles
 from volary.packaging.bundle import Bundle
@@ -62,7 +62,7 @@ def sign(manifest: bytes, signer: Signer) -> bytes:
         except AttributeError:  # the library takes for granted what it was given
             raise Refused(Reason.SPEC_INVALID, f"cannot sign with {signer.private_key}: it is not a key of an elliptic curve") from None
         except (ValueError, TypeError) as error:  # TypeError: the key is encrypted
-            raise Refused(Reason.SPEC_INVALID, f"cannot sign with {signer.private_key}: {_first_line(error)}") from None
+            raise Refused(Reason.SPEC_INVALID, f"cannot sign with {signer.private_key}: {first_line(error, 200)}") from None
         return output.read_bytes()
 
 
@@ -158,7 +158,3 @@ def _alone(manifest: bytes) -> Iterator[Path]:
         directory.mkdir()
         (directory / paths.MANIFEST).write_bytes(manifest)
         yield directory
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from volary.common.errors import Refused
+from volary.common.errors import Refused, first_line
 from volary.common.reasons import Reason
 from volary.packaging.convert import savedmodel
 from volary.packaging.convert.packages import named, need
 from volary.packaging.convert.source import FORMATS, Converted, Predict, Source, Target
-from volary.packaging.session import first_line
 
 
 def convert(source: Source, to: Target, workdir: Path) -> Converted:

@@ -15,12 +15,11 @@ from typing import Any, NoReturn
 import numpy as np
 
 from volary.bundle import limits
-from volary.common.errors import Refused
+from volary.common.errors import Refused, first_line
 from volary.common.reasons import Reason
 from volary.packaging.convert import factory
 from volary.packaging.convert.packages import LITERT, named, need
 from volary.packaging.convert.source import FORMATS, Converted, Kind, Predict, Source, Target
-from volary.packaging.session import first_line
 
 _COMPILED = "aotinductor"  # folder of a .pt2 file with shared libraries, which PyTorch opens while it loads
 _WRAPPED = ("state_dict", "model_state_dict")  # where checkpoints of training loops keep the weights

@@ -9,13 +9,12 @@ from typing import Any, NoReturn
 
 from volary.bundle import saved_model
 from volary.bundle.saved_model_signature import SERVING
-from volary.common.errors import Refused
+from volary.common.errors import Refused, first_line
 from volary.common.reasons import Reason
 from volary.packaging.bundle import reader
 from volary.packaging.convert.detect import SAVED_MODEL
 from volary.packaging.convert.packages import named, need
 from volary.packaging.convert.source import FORMATS, Converted, Predict, Source, Target
-from volary.packaging.session import first_line
 
 _OPSET = 18  # the highest that tf2onnx 1.17 writes
 

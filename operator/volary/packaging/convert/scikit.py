@@ -12,12 +12,11 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from volary.common.errors import Refused
+from volary.common.errors import Refused, first_line
 from volary.common.reasons import Reason
 from volary.packaging.convert import factory
 from volary.packaging.convert.packages import named, need
 from volary.packaging.convert.source import FORMATS, Converted, Kind, Predict, Source, Target
-from volary.packaging.session import first_line
 
 
 def convert(source: Source, to: Target, workdir: Path) -> Converted:

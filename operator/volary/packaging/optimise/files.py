@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
-from volary.common.errors import Refused
+from volary.common.errors import Refused, first_line
 from volary.common.reasons import Reason
 from volary.packaging.optimise import graph
 
@@ -31,7 +31,7 @@ def through(model: Any, tool: Tool, *, step: str) -> Any:
         except Refused:
             raise
         except Exception as error:  # noqa: BLE001 -- ONNX Runtime's tools raise whatever befalls them
-            raise Refused(Reason.FORMAT_UNSUPPORTED, f"{step} cannot be done with this model: {graph.first_line(error)}") from None
+            raise Refused(Reason.FORMAT_UNSUPPORTED, f"{step} cannot be done with this model: {first_line(error)}") from None
         return graph.load(made)
 
 

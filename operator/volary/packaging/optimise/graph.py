@@ -7,7 +7,7 @@ from typing import Any
 
 import onnx
 
-from volary.common.errors import Refused
+from volary.common.errors import Refused, first_line
 from volary.common.reasons import Reason
 from volary.packaging.optimise.options import LINEAGE
 
@@ -105,11 +105,6 @@ def tensors(graph: Any) -> Iterator[Any]:
     """The initializers everywhere."""
     for each in graphs(graph):
         yield from each.initializer
-
-
-def first_line(error: Exception) -> str:
-    """What an error of a tool says, on one line."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
 def _imports(model: Any) -> None:

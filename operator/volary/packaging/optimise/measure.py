@@ -1,19 +1,19 @@
 """Before and after: both models loaded as they are served, in one process, on the same samples."""
 
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from volary.bundle.manifest import Tensor
-from volary.common.errors import Refused
+from volary.common.errors import Refused, first_line
 from volary.common.reasons import Reason
-from volary.packaging.optimise import deviation, graph, latency
+from volary.packaging.optimise import deviation, latency
 from volary.packaging.optimise.latency import Clock
 from volary.packaging.optimise.options import invalid
 from volary.packaging.optimise.result import Measured, Side
 from volary.packaging.samples import Array, Inputs
+from volary.packaging.session import load
 
 _LOADS = 3
 
@@ -33,7 +33,7 @@ def measure(
     if runs < 1 or threads < 1:
         invalid(f"--runs and --threads are at least 1; found {runs} and {threads}")
     loads = [tuple(_load_time(files[0], threads, clock) for files in models) for _ in range(_LOADS)]
-    before, after = (_session(files[0], threads) for files in models)
+    before, after = (load(files[0], threads) for files in models)
     names = [tensor.name for tensor in outputs]
     old, new = _answers(before, names, inputs), _answers(after, names, inputs)
     times = latency.alternate(
@@ -57,23 +57,8 @@ def measure(
     return Measured(sides[0], sides[1], deviations, len(inputs), random=random, threads=threads)
 
 
-def _session(path: Path, threads: int) -> Any:
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime  # type: ignore[import-untyped] # takes 0.3 s
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = threads
-    # Idle threads of one model would spin on the cores that the other one is timed on.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # noqa: BLE001 -- ONNX Runtime's errors have no common base
-        raise Refused(Reason.LOAD_FAILED, f"ONNX Runtime cannot load {path.name}: {graph.first_line(error)}") from None
-
-
 def _load_time(path: Path, threads: int, clock: Clock) -> float:
-    return latency.timed(lambda _: _session(path, threads), 0, clock)
+    return latency.timed(lambda _: load(path, threads), 0, clock)
 
 
 def _answers(session: Any, names: list[str], inputs: Sequence[Inputs]) -> list[list[Array]]:
@@ -85,7 +70,7 @@ def _answers(session: Any, names: list[str], inputs: Sequence[Inputs]) -> list[l
         except Exception as error:  # noqa: BLE001 -- as above
             raise Refused(
                 Reason.OPTION_INVALID,
-                f"ONNX Runtime fails on sample {number}: {graph.first_line(error)}; give samples that the model takes with --samples",
+                f"ONNX Runtime fails on sample {number}: {first_line(error)}; give samples that the model takes with --samples",
             ) from None
         for column, array in zip(found, answer, strict=True):
             column.append(array)
