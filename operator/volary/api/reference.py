@@ -25,7 +25,7 @@ def fields() -> str:
     columns = ", ".join(column["name"] for column in COLUMNS if "priority" not in column)
     wide = ", ".join(column["name"] for column in COLUMNS if "priority" in column)
     parts = [
-        NOTICE.format(source="operator/volary/api/v1alpha1.py"),
+        NOTICE.format(source="operator/volary/api/v1alpha1"),
         f"# {names.KIND}\n\n`{names.API_VERSION}`, short name `md`, category `volary`. {root['description']}",
         *(f"* {rule['message']}" for rule in root.get(VALIDATIONS, [])),
         f"`kubectl get md` prints {columns}; with `-o wide` also {wide}.",

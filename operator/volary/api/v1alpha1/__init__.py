@@ -1,0 +1,51 @@
+"""ModelDeployment, `serving.volary.dev/v1alpha1`.
+
+Docstrings under the fields become the descriptions of the CRD and of the reference page; a
+`rules.Rule` in an annotation is checked by these models and, as CEL, by the API server (printer
+columns live in `crdgen`). Defaults live here and in the schema generated from here, nowhere else.
+The spec models refuse unknown fields, the status models ignore them (an older operator reads a
+newer status). A document is accepted here if and only if the API server accepts it (tests/api).
+"""
+
+from volary.api.v1alpha1.analysis import Analysis, ErrorAnalysis, OnInconclusive
+from volary.api.v1alpha1.base import Spec, Status, cel, duration, percent, rule
+from volary.api.v1alpha1.memory import Evidence, PodCount, RolloutStatus
+from volary.api.v1alpha1.model import Model, Storage, Verify
+from volary.api.v1alpha1.resource import Metadata, ModelDeployment
+from volary.api.v1alpha1.rollout import DEFAULT_STEPS, Rollout, Step
+from volary.api.v1alpha1.runtime import Resources, Runtime, RuntimeName
+from volary.api.v1alpha1.spec import ModelDeploymentSpec
+from volary.api.v1alpha1.status import Condition, HistoryEntry, ModelDeploymentStatus, Phase, RequestStatus, RevisionStatus
+
+__all__ = [
+    "DEFAULT_STEPS",
+    "Analysis",
+    "Condition",
+    "ErrorAnalysis",
+    "Evidence",
+    "HistoryEntry",
+    "Metadata",
+    "Model",
+    "ModelDeployment",
+    "ModelDeploymentSpec",
+    "ModelDeploymentStatus",
+    "OnInconclusive",
+    "Phase",
+    "PodCount",
+    "RequestStatus",
+    "Resources",
+    "RevisionStatus",
+    "Rollout",
+    "RolloutStatus",
+    "Runtime",
+    "RuntimeName",
+    "Spec",
+    "Status",
+    "Step",
+    "Storage",
+    "Verify",
+    "cel",
+    "duration",
+    "percent",
+    "rule",
+]
