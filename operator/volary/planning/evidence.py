@@ -18,7 +18,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from volary.api.v1alpha1 import Analysis, ErrorAnalysis, Evidence, PodCount, RolloutStatus, duration, percent
-from volary.planning.model import Desired, Sample
+from volary.common.reasons import Reason
+from volary.planning.model import Desired, Problem, Sample
 
 
 class Verdict(StrEnum):
@@ -182,6 +183,24 @@ def requests_needed(evidence: Evidence, tolerance: float) -> int | None:
     needed = min((wanted - log) / gain for log, gain in zip(evidence.pass_rate, gains, strict=True))
     clean = wanted / gains[0]  # from nothing, without an error
     return max(1, math.ceil(needed)) if needed <= 10 * clean else None
+
+
+def against(memory: RolloutStatus) -> Problem | None:
+    """Why the canary is given up, once it is proved worse."""
+    if memory.evidence.verdict != Verdict.FAIL:
+        return None
+    text = f"{show(memory.evidence)}; chance is excluded (error probability {100 * ALPHA:g} %)"
+    return Problem(reason=Reason.ERROR_RATE_TOO_HIGH, message=text)
+
+
+def proved(memory: RolloutStatus, analysis: Analysis) -> bool:
+    """Whether the canary may go on to its next step."""
+    return memory.evidence.verdict == Verdict.PASS and memory.step_requests >= analysis.min_requests
+
+
+def needed(memory: RolloutStatus, analysis: Analysis) -> int:
+    """About how many more canary requests would prove it; 0 where that is not known."""
+    return max(analysis.min_requests - memory.step_requests, memory.evidence.requests_needed or 0)
 
 
 def next_step(evidence: Evidence) -> Evidence:

@@ -45,9 +45,9 @@ def advance(desired: Desired, observed: Observed, candidate: Revision, stable: R
     fatal = _fatal(workload)
     if fatal is not None:
         return _give_up(course, fatal, now)
-    if memory.evidence.verdict == evidence.Verdict.FAIL:
-        text = f"{evidence.show(memory.evidence)}; chance is excluded (error probability {100 * evidence.ALPHA:g} %)"
-        return _give_up(course, Problem(reason=Reason.ERROR_RATE_TOO_HIGH, message=text), now)
+    proof = evidence.against(memory)
+    if proof is not None:
+        return _give_up(course, proof, now)
     if observed.ready(candidate.id) < course.replicas:
         return _wait_for_pods(desired, course, workload, now)
     course = replace(course, memory=memory.model_copy(update={"waiting_since": None}))
@@ -176,7 +176,7 @@ def _judge(desired: Desired, course: Course, step: Step, now: datetime) -> Cours
     hold = Problem(reason=Reason.COLLECTING_EVIDENCE, message=seen)
     if now < end:
         return replace(course, hold=hold, wake_at=_earliest(course.wake_at, end))
-    if memory.evidence.verdict == evidence.Verdict.PASS and memory.step_requests >= analysis.min_requests:
+    if evidence.proved(memory, analysis):
         return _enter(desired, course, memory.step + 1, now)
     match analysis.on_inconclusive:
         case OnInconclusive.PROMOTE:
@@ -194,8 +194,7 @@ def _judge(desired: Desired, course: Course, step: Step, now: datetime) -> Cours
 def _unproved(course: Course, desired: Desired, *, paused: bool, wake_at: datetime) -> Course:
     """More requests may still prove it; a person need not wait for them."""
     memory = course.memory
-    missing = desired.spec.rollout.analysis.min_requests - memory.step_requests
-    needed = max(missing, memory.evidence.requests_needed or 0)
+    needed = evidence.needed(memory, desired.spec.rollout.analysis)
     more = f"; about {needed} more canary requests are needed" if needed > 0 else ""
     text = f"{evidence.show(memory.evidence)}: not enough to tell{more}"
     hold = Problem(reason=Reason.EVIDENCE_INCONCLUSIVE, message=text)
