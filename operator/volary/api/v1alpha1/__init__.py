@@ -7,9 +7,26 @@ The spec models refuse unknown fields, the status models ignore them (an older o
 newer status). A document is accepted here if and only if the API server accepts it (tests/api).
 """
 
-from volary.api.v1alpha1.analysis import Analysis, ErrorAnalysis, OnInconclusive
-from volary.api.v1alpha1.base import Spec, Status, cel, duration, percent, rule
-from volary.api.v1alpha1.memory import Evidence, PodCount, RolloutStatus
+from volary.api.v1alpha1.analysis import (
+    Analysis,
+    DriftAnalysis,
+    ErrorAnalysis,
+    LatencyAnalysis,
+    OnInconclusive,
+    RestartAnalysis,
+    SaturationAnalysis,
+)
+from volary.api.v1alpha1.base import Spec, Status, cel, duration, percent, rule, seconds
+from volary.api.v1alpha1.memory import (
+    BinEvidence,
+    DriftEvidence,
+    Evidence,
+    LatencyEvidence,
+    MetricState,
+    PodCount,
+    RolloutStatus,
+    WatchStatus,
+)
 from volary.api.v1alpha1.model import Model, Storage, Verify
 from volary.api.v1alpha1.resource import Metadata, ModelDeployment
 from volary.api.v1alpha1.rollout import DEFAULT_STEPS, Rollout, Step
@@ -20,11 +37,17 @@ from volary.api.v1alpha1.status import Condition, HistoryEntry, ModelDeploymentS
 __all__ = [
     "DEFAULT_STEPS",
     "Analysis",
+    "BinEvidence",
     "Condition",
+    "DriftAnalysis",
+    "DriftEvidence",
     "ErrorAnalysis",
     "Evidence",
     "HistoryEntry",
+    "LatencyAnalysis",
+    "LatencyEvidence",
     "Metadata",
+    "MetricState",
     "Model",
     "ModelDeployment",
     "ModelDeploymentSpec",
@@ -34,18 +57,22 @@ __all__ = [
     "PodCount",
     "RequestStatus",
     "Resources",
+    "RestartAnalysis",
     "RevisionStatus",
     "Rollout",
     "RolloutStatus",
     "Runtime",
     "RuntimeName",
+    "SaturationAnalysis",
     "Spec",
     "Status",
     "Step",
     "Storage",
     "Verify",
+    "WatchStatus",
     "cel",
     "duration",
     "percent",
     "rule",
+    "seconds",
 ]

@@ -40,6 +40,11 @@ class Rollout(Spec):
     """Weights that increase; after the last one the canary is promoted. Empty: promoted as soon as its pods are ready."""
     analysis: Analysis = Analysis()
     """How the canary is judged."""
+    watch_after_promotion: Annotated[
+        Duration, rules.at_least("1m", "watchAfterPromotion must be 1m or longer, such as 15m; leave it out to watch nothing")
+    ] | None = None
+    """How long the errors of a new stable are weighed against what the one before it did; proved worse, traffic returns to that. Default:
+    not at all."""
     progress_deadline: Annotated[Duration, rules.at_least("5s", "progressDeadline must be 5s or longer, such as 10m")] = "10m"
     """How long a new revision may take to get ready before it is given up."""
     paused: Flag = False
