@@ -3,7 +3,8 @@
 1. requests    what a person asked for becomes marks on revisions
 2. resolution  the spec becomes a revision, by a preflight if it is not known
 3. roles       stable and candidate, read off the marks
-4. rollout     the candidate goes at most one stage further, is promoted or given up: marks again
+4. rollout     the candidate goes at most one stage further, is promoted or given up: marks again;
+               a new stable that proves worse than the one before it is given up too
 5. traffic     pods and Service for those roles, in an order in which every prefix is safe
 6. history     revisions beyond it are forgotten
 7. report      the status
@@ -17,7 +18,7 @@ from datetime import datetime
 
 from volary.api.v1alpha1 import RolloutStatus
 from volary.common.reasons import Reason
-from volary.planning import identity, report, requests, resolution, rollout, traffic
+from volary.planning import identity, report, requests, resolution, rollout, traffic, watch
 from volary.planning.model import (
     Action,
     DeleteRevision,
@@ -34,6 +35,7 @@ from volary.planning.model import (
 )
 from volary.planning.roles import Roles, assign
 from volary.planning.rollout import Course
+from volary.planning.watch import Watched
 
 
 def plan(desired: Desired, observed: Observed, now: datetime) -> Plan:
@@ -44,6 +46,8 @@ def plan(desired: Desired, observed: Observed, now: datetime) -> Plan:
     desired = _approve(desired, asked.approved, now)
     resolved = resolution.resolve(desired, _without_preflight(asked), request, now)
     verdict = _judge(desired, resolved.observed, request, now)
+    watched = watch.look(desired, verdict.observed, verdict.roles, now)
+    verdict = _taken_back(verdict, watched, request)
     moves, after = traffic.steer(desired, verdict.observed, verdict.roles, verdict.course)
     forgotten = _forget(desired, verdict.observed, verdict.roles, after)
     situation = report.Situation(
@@ -53,6 +57,7 @@ def plan(desired: Desired, observed: Observed, now: datetime) -> Plan:
         resolution=resolved,
         course=verdict.course,
         traffic=after,
+        watch=None if watched.failed else watched.memory,
         request=asked.record,
         now=now,
     )
@@ -61,7 +66,7 @@ def plan(desired: Desired, observed: Observed, now: datetime) -> Plan:
         actions=(*asked.actions, *resolved.actions, *verdict.actions, *moves, *forgotten),
         status=report.status(situation),
         facts=(*asked.facts, *_superseded(desired, remembered, verdict), *resolved.facts, *((refused,) if refused else ()), *verdict.facts),
-        wake_at=_wake_at(resolved, verdict.course),
+        wake_at=_wake_at(resolved, verdict.course, watched),
     )
 
 
@@ -112,6 +117,17 @@ def _judge(desired: Desired, observed: Observed, request: str, now: datetime) ->
     return _Verdict(observed=observed, roles=roles, course=course, facts=(*began, *course.facts))
 
 
+def _taken_back(verdict: _Verdict, watched: Watched, request: str) -> _Verdict:
+    """A stable that turned out bad after its promotion is marked like a failed canary, and not tried again."""
+    stable, facts = verdict.roles.stable, (*verdict.facts, *watched.facts)
+    if stable is None or watched.failed is None:
+        return replace(verdict, facts=facts)
+    text = f"version {stable.version} is given up: {watched.failed.message}"
+    fact = Fact(reason=watched.failed.reason, message=text, level=Level.WARNING)
+    marked = _mark(verdict.observed, replace(stable, failed=watched.failed), request, (*facts, fact))
+    return replace(marked, actions=(*verdict.actions, *marked.actions))
+
+
 def _began(desired: Desired, candidate: Revision, roles: Roles) -> tuple[Fact, ...]:
     memory = desired.status.rollout
     if memory is not None and memory.revision == candidate.id:
@@ -148,6 +164,6 @@ def _forget(desired: Desired, observed: Observed, roles: Roles, traffic: Traffic
     return tuple(DeleteRevision(revision=r.id) for r in idle[desired.spec.history :])
 
 
-def _wake_at(resolved: resolution.Resolution, course: Course | None) -> datetime | None:
-    times = (resolved.wake_at, course.wake_at if course else None)
+def _wake_at(resolved: resolution.Resolution, course: Course | None, watched: Watched) -> datetime | None:
+    times = (resolved.wake_at, course.wake_at if course else None, watched.wake_at)
     return min((time for time in times if time is not None), default=None)

@@ -10,6 +10,7 @@ from volary.api.v1alpha1 import (
     Phase,
     RequestStatus,
     RevisionStatus,
+    WatchStatus,
 )
 from volary.common.reasons import Reason
 from volary.planning.model import Desired, Observed, Only, Problem, Revision, Shared, Traffic
@@ -29,6 +30,7 @@ class Situation:
     resolution: Resolution
     course: Course | None
     traffic: Traffic
+    watch: WatchStatus | None
     request: RequestStatus | None
     now: datetime
 
@@ -46,6 +48,7 @@ def status(situation: Situation) -> ModelDeploymentStatus:
         stable=stable,
         canary=canary,
         rollout=course.memory if course else None,
+        watch=situation.watch,
         history=_history(situation),
         request=situation.request,
         ready=f"{stable.ready if stable else 0}/{situation.desired.spec.replicas}",

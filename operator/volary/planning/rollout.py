@@ -172,7 +172,7 @@ def _judge(desired: Desired, course: Course, step: Step, now: datetime) -> Cours
     memory, analysis = course.memory, desired.spec.rollout.analysis
     started = memory.step_started_at or now
     end = started + duration(step.duration)
-    seen = evidence.show(memory.evidence)
+    seen = evidence.tell(memory, analysis)
     hold = Problem(reason=Reason.COLLECTING_EVIDENCE, message=seen)
     if now < end:
         return replace(course, hold=hold, wake_at=_earliest(course.wake_at, end))
@@ -196,7 +196,7 @@ def _unproved(course: Course, desired: Desired, *, paused: bool, wake_at: dateti
     memory = course.memory
     needed = evidence.needed(memory, desired.spec.rollout.analysis)
     more = f"; about {needed} more canary requests are needed" if needed > 0 else ""
-    text = f"{evidence.show(memory.evidence)}: not enough to tell{more}"
+    text = f"{evidence.tell(memory, desired.spec.rollout.analysis)}: not enough to tell{more}"
     hold = Problem(reason=Reason.EVIDENCE_INCONCLUSIVE, message=text)
     wake = course.wake_at if paused else _earliest(course.wake_at, wake_at)
     return replace(course, hold=hold, paused=paused, wake_at=wake)

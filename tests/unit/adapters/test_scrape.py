@@ -8,7 +8,8 @@ import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 
-from volary.adapters.scrape import FakeScraper, HttpScraper, Scraper, Target, parse
+from volary.adapters import exposition
+from volary.adapters.scrape import FakeScraper, HttpScraper, Scraper, Target
 from volary.api.v1alpha1 import RuntimeName
 from volary.planning.model import Count
 from volary.runtimes import registry
@@ -19,6 +20,10 @@ DECLARED = "# TYPE volary_requests_total counter\n"
 
 def target(url: str = "", *, uid: str = "u1", revision: str = "r1", runtime: RuntimeName = RuntimeName.ONNXRUNTIME) -> Target:
     return Target(uid=uid, revision=revision, url=url, metrics=registry.find(runtime).metrics)
+
+
+def parse(text: str, whose: Target) -> Count | None:
+    return exposition.parse(text, uid=whose.uid, revision=whose.revision, metrics=whose.metrics)
 
 
 def line(code: str, value: str, *, revision: str = "r1") -> str:

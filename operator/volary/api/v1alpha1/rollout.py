@@ -33,6 +33,13 @@ _WEIGHTS_INCREASE = rules.Rule(
 )
 
 
+WATCH_COUNTS_ERRORS = rules.Rule(
+    expression="!has(self.watchAfterPromotion) || !self.analysis.errors.dryRun",
+    message="watchAfterPromotion takes a version back by its errors, and analysis.errors.dryRun says that errors only report; drop one",
+    holds=lambda rollout: rollout.watch_after_promotion is None or not rollout.analysis.errors.dry_run,
+)
+
+
 class Rollout(Spec):
     """How a new revision takes over."""
 
@@ -40,9 +47,10 @@ class Rollout(Spec):
     """Weights that increase; after the last one the canary is promoted. Empty: promoted as soon as its pods are ready."""
     analysis: Analysis = Analysis()
     """How the canary is judged."""
-    watch_after_promotion: Annotated[
-        Duration, rules.at_least("1m", "watchAfterPromotion must be 1m or longer, such as 15m; leave it out to watch nothing")
-    ] | None = None
+    watch_after_promotion: (
+        Annotated[Duration, rules.at_least("1m", "watchAfterPromotion must be 1m or longer, such as 15m; leave it out to watch nothing")]
+        | None
+    ) = None
     """How long the errors of a new stable are weighed against what the one before it did; proved worse, traffic returns to that. Default:
     not at all."""
     progress_deadline: Annotated[Duration, rules.at_least("5s", "progressDeadline must be 5s or longer, such as 10m")] = "10m"

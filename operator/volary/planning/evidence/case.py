@@ -49,7 +49,7 @@ def fold(memory: RolloutStatus, sample: Sample | None, live: Iterable[str], anal
     grown = growths(before.counts, sample, _scale(before))
     after = _weighed(before, grown, sample, analysis)
     after = after.model_copy(update={"verdicts": _verdicts(after, sample, analysis), "judged_step": memory.step})
-    return _looked(after, grown, sample, frozenset(live), analysis)
+    return _looked(after, sample, frozenset(live), analysis)
 
 
 def _prepared(memory: RolloutStatus, analysis: Analysis) -> RolloutStatus:
@@ -92,7 +92,7 @@ def _alpha(alpha: float, *, dry: bool) -> float:
     return ALPHA if dry else alpha
 
 
-def _looked(memory: RolloutStatus, grown: list[Growth], sample: Sample, live: frozenset[str], analysis: Analysis) -> RolloutStatus:
+def _looked(memory: RolloutStatus, sample: Sample, live: frozenset[str], analysis: Analysis) -> RolloutStatus:
     """Ready for the next sample: the bound, the bins, the counters."""
     seen, outputs = memory.latency, memory.drift
     if seen is not None and analysis.latency is not None:

@@ -6,7 +6,6 @@ depend on what it is used to judge.
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
 
 from volary.api.v1alpha1 import ErrorAnalysis, LatencyAnalysis, LatencyEvidence, seconds
 from volary.planning.evidence.betting import Increment
@@ -72,12 +71,6 @@ def tell(evidence: LatencyEvidence) -> str:
         return f"no bound yet: stable has had fewer than {LEAST} requests, or they are slower than all bounds"
     bound = f"{evidence.bound:g} s" if evidence.bound is not None else "the bounds"
     return show(evidence, f"took longer than {bound}")
-
-
-def is_cumulative(durations: Durations) -> bool:
-    """Whether a histogram is one: bounds and counts rise, and it ends with all."""
-    rising = all(low[0] < high[0] and low[1] <= high[1] for low, high in pairwise(durations))
-    return bool(durations) and rising and math.isinf(durations[-1][0])
 
 
 def _as_errors(analysis: LatencyAnalysis) -> ErrorAnalysis:
