@@ -48,7 +48,7 @@ def look(desired: Desired, observed: Observed, roles: Roles, now: datetime) -> W
     end = memory.started_at + duration(span)
     if now >= end:
         return Watched(facts=(Fact(reason=Reason.WATCH_ENDED, message=f"version {stable.version} stays: {tell(memory)}"),))
-    memory = _fold(memory, observed)
+    memory = _fold(memory, observed, 1 / (1 + duration(span) / duration(analysis.interval)))
     failed = None if desired.spec.rollout.paused else _against(memory, before, now)
     return Watched(memory=memory, failed=failed, facts=facts, wake_at=min(end, _next_sample(memory, desired, now)))
 
@@ -83,8 +83,8 @@ def _begin(canary: RolloutStatus, before: Revision, now: datetime) -> WatchStatu
     )
 
 
-def _fold(memory: WatchStatus, observed: Observed) -> WatchStatus:
-    """The memory after a sample. A sample that was folded before changes nothing."""
+def _fold(memory: WatchStatus, observed: Observed, stake: float) -> WatchStatus:
+    """The memory after a sample, `stake` being one part for each there will be. A sample that was folded before changes nothing."""
     sample = observed.sample
     if sample is None or (memory.last_sample_at is not None and sample.at <= memory.last_sample_at):
         return memory
@@ -95,7 +95,7 @@ def _fold(memory: WatchStatus, observed: Observed) -> WatchStatus:
         update={
             "requests": memory.requests + grown.canary_requests,
             "errors": memory.errors + grown.canary_errors,
-            "fail": above(memory.fail, grown.canary_requests, grown.canary_errors, bound(memory)),
+            "fail": above(memory.fail, grown.canary_requests, grown.canary_errors, bound(memory), stake),
             "counts": remembered(memory.counts, own, live, Scale(), memory.revision),
             "last_sample_at": sample.at,
         }

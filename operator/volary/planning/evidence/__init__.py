@@ -19,6 +19,7 @@ from volary.planning.evidence.betting import (
     above,
     mean,
     rate,
+    shares,
     upper,
     vote,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "requests_needed",
     "sample_due",
     "share",
+    "shares",
     "show",
     "tell",
     "unproved",

@@ -22,6 +22,7 @@ EQUAL_RATIO = 2.0  # a canary proved below twice stable's rate of bad events pas
 BETS = (0.1, 0.3, 0.6, 0.9)  # shares of the wealth at stake; their mean is a bet too
 LOWER = (0.02, 0.1, 0.25, 0.5)  # alternatives to "rate >= tolerance", as factors of it
 HIGHER = (1.5, 2.0, 3.0, 5.0, 10.0, 30.0)  # alternatives to "rate <= maxRate"
+EQUALS = (1.0, 1.4)  # alternatives to "at least EQUAL_RATIO times stable's"
 CAP = 5.0  # of one sample after a promotion no more than so many times the bound is believed
 
 
@@ -46,7 +47,7 @@ def vote(wealth: tuple[float, ...], grown: Increment, ratio: float, *, worse: bo
     if errors == 0 or min(grown.canary_requests, grown.stable_requests) <= 0:
         return start
     share = grown.canary_requests / (grown.canary_requests + grown.stable_requests)
-    odds = share * ratio / (share * ratio + 1 - share)
+    odds = _odds(share, ratio)
     seen = grown.canary_errors / errors
     gain = (seen - odds) / odds if worse else (odds - seen) / (1 - odds)
     return tuple(log + math.log1p(bet * gain) for log, bet in zip(start, BETS, strict=True))
@@ -65,18 +66,50 @@ def rate(wealth: tuple[float, ...], n: int, k: int, bound: float, factors: tuple
     return tuple(log + step for log, step in zip(start, grown, strict=True))
 
 
-def above(wealth: tuple[float, ...], n: int, k: int, bound: float) -> tuple[float, ...]:
-    """Log wealth after one vote against "rate <= bound", for one side alone.
+def shares(wealth: tuple[float, ...], grown: Increment) -> tuple[float, ...]:
+    """Log likelihood ratios of whose the bad events were: against "canary >= 2 x stable", every event counted.
+
+    Quicker than votes where requests are many, and less robust when they come in bursts; for passing that will do.
+    25 % of the requests, twice the rate: 40 % of the events would be the canary's. At 25 %, 80 events prove less.
+    """
+    start = wealth or (0.0,) * len(EQUALS)
+    k, others = grown.canary_errors, grown.stable_errors
+    if k + others == 0 or min(grown.canary_requests, grown.stable_requests) <= 0:
+        return start
+    share = grown.canary_requests / (grown.canary_requests + grown.stable_requests)
+    bound = _odds(share, EQUAL_RATIO)
+    chances = [_odds(share, ratio) for ratio in EQUALS]
+    grew = [k * math.log(p / bound) + others * math.log((1 - p) / (1 - bound)) for p in chances]
+    return tuple(log + step for log, step in zip(start, grew, strict=True))
+
+
+def _odds(share: float, ratio: float) -> float:
+    """Chance that a bad event is the canary's, if it has this share of the requests and `ratio` times stable's rate."""
+    return share * ratio / (share * ratio + 1 - share)
+
+
+def above(wealth: tuple[float, ...], n: int, k: int, bound: float, stake: float) -> tuple[float, ...]:
+    """Log wealth after one vote against "rate <= bound", for one side alone that may turn bad at any time.
 
     The vote is the sample's own rate k/n, cut off at CAP times the bound: what is cut off can only
-    lower the expectation, so the bet stays fair, and no single sample convinces anybody. A bet of
-    0.9 wins at most 1 + 0.9 x 4 = 4.6 times its stake, so 1/alpha = 1000 takes at least six bad samples.
+    lower the expectation, so the bet stays fair, and no single sample convinces anybody. Before each
+    sample `stake` is added: a part of the first coin for each time at which it may turn bad, together
+    no more than 1. So a long good time beforehand does not have to be made up for.
+
+    A bet of 0.9 wins at most 1 + 0.9 x 4 = 4.6 times its stake; with stakes of 1/180 it takes eight
+    bad samples in a row until 1000.
     """
-    start = wealth or (0.0,) * len(BETS)
     if n <= 0 or not 0 < bound < 1:
-        return start
+        return wealth
     gain = min(k / n / bound, CAP) - 1
-    return tuple(log + math.log1p(bet * gain) for log, bet in zip(start, BETS, strict=True))
+    before = wealth or (-math.inf,) * len(BETS)
+    return tuple(_plus(log, math.log(stake)) + math.log1p(bet * gain) for log, bet in zip(before, BETS, strict=True))
+
+
+def _plus(one: float, other: float) -> float:
+    """Log of the sum."""
+    top = max(one, other)
+    return top + math.log(math.exp(one - top) + math.exp(other - top))
 
 
 def mean(wealth: tuple[float, ...]) -> float:

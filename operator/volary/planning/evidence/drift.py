@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 from volary.api.v1alpha1 import BinEvidence, DriftAnalysis, DriftEvidence, percent
-from volary.planning.evidence.betting import BETA, EQUAL_RATIO, LOWER, WORSE_RATIO, Increment, mean, rate, stored, vote
+from volary.planning.evidence.betting import BETA, LOWER, WORSE_RATIO, Increment, mean, rate, shares, stored, vote
 from volary.planning.evidence.comparison import Verdict, side
 from volary.planning.evidence.counting import BINS, Growth
 from volary.planning.model import Sample
@@ -54,7 +54,7 @@ def _weigh(one: BinEvidence, grown: Increment, tolerance: float) -> BinEvidence:
             "canary": one.canary + grown.canary_errors,
             "stable": one.stable + grown.stable_errors,
             "fail": stored(vote(one.fail, grown, WORSE_RATIO, worse=True)),
-            "pass_ratio": stored(vote(one.pass_ratio, grown, EQUAL_RATIO, worse=False)),
+            "pass_ratio": stored(shares(one.pass_ratio, grown)),
             "pass_rate": stored(rate(one.pass_rate, grown.canary_requests, grown.canary_errors, tolerance, LOWER)),
         }
     )
