@@ -43,11 +43,11 @@ class BinEvidence(Status):
     canary: int = 0
     """Answers of the canary that fell into it."""
     stable: int = 0
-    fail: tuple[float, ...] = ()
+    grew: tuple[float, ...] = ()
     """Log wealth of the bets that its share grew; memory."""
-    pass_ratio: tuple[float, ...] = ()
+    equal: tuple[float, ...] = ()
     """Log wealth of the bets that its share did not grow; memory."""
-    pass_rate: tuple[float, ...] = ()
+    small: tuple[float, ...] = ()
     """Log wealth of the bets that its share is small; memory."""
 
 

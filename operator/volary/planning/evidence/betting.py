@@ -23,6 +23,7 @@ BETS = (0.1, 0.3, 0.6, 0.9)  # shares of the wealth at stake; their mean is a be
 LOWER = (0.02, 0.1, 0.25, 0.5)  # alternatives to "rate >= tolerance", as factors of it
 HIGHER = (1.5, 2.0, 3.0, 5.0, 10.0, 30.0)  # alternatives to "rate <= maxRate"
 EQUALS = (1.0, 1.4)  # alternatives to "at least EQUAL_RATIO times stable's"
+ENDS = 50.0  # e^-50 is nothing, e^50 proves anything
 CAP = 5.0  # of one sample after a promotion no more than so many times the bound is believed
 
 
@@ -133,5 +134,5 @@ def upper(n: int, k: int, z: float) -> float:
 
 
 def stored(wealth: tuple[float, ...]) -> tuple[float, ...]:
-    """As kept in the status: four decimals are 0.01 % of the wealth."""
-    return tuple(round(log, 4) for log in wealth)
+    """As kept in the status: short. Three decimals are 0.1 % of the wealth; what is beyond the ends is lost, or won, for good."""
+    return tuple(round(min(max(log, -ENDS), ENDS), 3) for log in wealth)

@@ -53,16 +53,16 @@ def _weigh(one: BinEvidence, grown: Increment, tolerance: float) -> BinEvidence:
         update={
             "canary": one.canary + grown.canary_errors,
             "stable": one.stable + grown.stable_errors,
-            "fail": stored(vote(one.fail, grown, WORSE_RATIO, worse=True)),
-            "pass_ratio": stored(shares(one.pass_ratio, grown)),
-            "pass_rate": stored(rate(one.pass_rate, grown.canary_requests, grown.canary_errors, tolerance, LOWER)),
+            "grew": stored(vote(one.grew, grown, WORSE_RATIO, worse=True)),
+            "equal": stored(shares(one.equal, grown)),
+            "small": stored(rate(one.small, grown.canary_requests, grown.canary_errors, tolerance, LOWER)),
         }
     )
 
 
 def enter(evidence: DriftEvidence) -> DriftEvidence:
     """A new step: a new proof."""
-    fresh = tuple(one.model_copy(update={"pass_ratio": (), "pass_rate": ()}) for one in evidence.bins)
+    fresh = tuple(one.model_copy(update={"equal": (), "small": ()}) for one in evidence.bins)
     return evidence.model_copy(update={"bins": fresh})
 
 
@@ -70,21 +70,21 @@ def verdict(evidence: DriftEvidence, alpha: float) -> Verdict:
     """Fail by all bins together; Pass where each of them does."""
     if wealth(evidence) >= math.log(1 / alpha):
         return Verdict.FAIL
-    if evidence.bins and all(max(mean(one.pass_ratio), mean(one.pass_rate)) >= math.log(1 / BETA) for one in evidence.bins):
+    if evidence.bins and all(max(mean(one.equal), mean(one.small)) >= math.log(1 / BETA) for one in evidence.bins):
         return Verdict.PASS
     return Verdict.INCONCLUSIVE
 
 
 def wealth(evidence: DriftEvidence) -> float:
     """Log of the mean wealth of all bins there can be."""
-    return mean((*(mean(one.fail) for one in evidence.bins), *(0.0,) * (BINS - len(evidence.bins))))
+    return mean((*(mean(one.grew) for one in evidence.bins), *(0.0,) * (BINS - len(evidence.bins))))
 
 
 def tell(evidence: DriftEvidence) -> str:
     """`probabilities:3 in 80 of 100 (80 %) answers of the canary, in 40 of 400 (10 %) of stable`, of the bin that stands out most."""
     if not evidence.bins:
         return "no answers were counted yet"
-    worst = max(evidence.bins, key=lambda one: (mean(one.fail), one.canary))
+    worst = max(evidence.bins, key=lambda one: (mean(one.grew), one.canary))
     mates = [one for one in evidence.bins if output_of(one.name) == output_of(worst.name)]
     canary = side(worst.canary, sum(one.canary for one in mates))
     return f"{worst.name} in {canary} answers of the canary, in {side(worst.stable, sum(one.stable for one in mates))} of stable"
