@@ -63,6 +63,8 @@ class Kind:
 MODEL_DEPLOYMENTS = Kind(names.GROUP, names.VERSION, names.KIND, names.PLURAL)
 CONTROLLER_REVISIONS = Kind("apps", "v1", "ControllerRevision", "controllerrevisions")
 DEPLOYMENTS = Kind("apps", "v1", "Deployment", "deployments")
+DISRUPTION_BUDGETS = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
+AUTOSCALERS = Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 EVENTS = Kind("", "v1", "Event", "events")
 JOBS = Kind("batch", "v1", "Job", "jobs")
 LEASES = Kind("coordination.k8s.io", "v1", "Lease", "leases")
@@ -71,7 +73,18 @@ SERVICES = Kind("", "v1", "Service", "services")
 
 _KINDS = {
     (kind.api_version, kind.name): kind
-    for kind in (MODEL_DEPLOYMENTS, CONTROLLER_REVISIONS, DEPLOYMENTS, EVENTS, JOBS, LEASES, PODS, SERVICES)
+    for kind in (
+        MODEL_DEPLOYMENTS,
+        AUTOSCALERS,
+        CONTROLLER_REVISIONS,
+        DEPLOYMENTS,
+        DISRUPTION_BUDGETS,
+        EVENTS,
+        JOBS,
+        LEASES,
+        PODS,
+        SERVICES,
+    )
 }
 
 
@@ -124,7 +137,7 @@ class Cluster(Protocol):
         """Replace by `metadata.resourceVersion`; Conflict where that is not the present one."""
 
     async def patch(self, kind: Kind, namespace: str, name: str, patch: Body) -> Body:
-        """JSON merge patch; for people's requests, not for the controller."""
+        """JSON merge patch under another name than `apply`: for people's requests, and to hand a field over."""
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         """Delete this very object (Conflict where it is another one by now) and, later, its dependents. Gone is fine."""

@@ -22,6 +22,7 @@ class FakeCluster:
         self.requests: list[tuple[str, str, str]] = []  # verb, kind, name
         self._objects: dict[_Key, Body] = {}
         self._applied: dict[tuple[_Key, str], Body] = {}
+        self._patched: dict[_Key, Body] = {}  # fields that another manager holds too
         self._failures: list[tuple[str, str, VolaryError]] = []
         self._numbers: Iterator[int] = itertools.count(1)
 
@@ -82,6 +83,7 @@ class FakeCluster:
         present = self._objects.get((kind, namespace, name))
         if present is None:
             raise NotFound(Reason.API_UNAVAILABLE, f"{name} not found")
+        self._patched[kind, namespace, name] = _patched(self._patched.get((kind, namespace, name), {}), patch)
         return self._store(_patched(present, patch))
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
@@ -125,7 +127,7 @@ class FakeCluster:
         if uid is not None and (present is None or present["metadata"]["uid"] != uid):
             raise Conflict(Reason.API_UNAVAILABLE, f"{key[2]} is another object by now")
         wanted = {"status": body.get("status", {})} if part else {k: v for k, v in body.items() if k != "status"}
-        dropped = _removals(self._applied.get((key, part), {}), wanted)
+        dropped = _removals(self._applied.get((key, part), {}), _patched(self._patched.get(key, {}), wanted))
         self._applied[key, part] = copy.deepcopy(wanted)
         return self._store(_patched(_patched(present or {}, dropped), wanted))
 
@@ -146,6 +148,7 @@ class FakeCluster:
 
     def _remove(self, key: _Key) -> None:
         gone = self._objects.pop(key)
+        self._patched.pop(key, None)
         for part in ("", "status"):
             self._applied.pop((key, part), None)
         orphans = [k for k, body in self._objects.items() if _owned_by(body, gone["metadata"]["uid"])]
