@@ -73,9 +73,8 @@ def test_autoscaled_through_a_canary(scaled: Serving) -> None:
     second = deployment(scaled)
     until_pods(scaled, 3)
     wait.until("the autoscaler moved on", lambda: autoscalers(scaled) == {second: (2, 4)}, 30)
-    kubectl.run(
-        "scale", "deployment", second, "--namespace", namespace, "--replicas=6"
-    )  # above its limit: the real controller brings it back
+    # Above its limit: the real controller brings it back.
+    kubectl.run("scale", "deployment", second, "--namespace", namespace, "--replicas=6")
     until_pods(scaled, 4)
     assert not ours(scaled)
     scaled.apply("2.0.0", replicas=2, rollout=QUICK)
