@@ -77,8 +77,8 @@ GOOD = (
     Case("quantity-number", {LIMITS: {"cpu": 2, "nvidia.com/gpu": 1}}),
     Case("resources-empty", {"spec.runtime.resources": {"limits": {}, "requests": {}}}),
     Case("autoscaling", AUTOSCALED),
-    Case("autoscaling-by-cpu", {"spec.autoscaling": {"maxReplicas": 8, "cpu": 80}, "spec.runtime.resources": {"requests": {"cpu": 1}}}),
-    Case("budget-number", {"spec.disruptionBudget": {"maxUnavailable": 1}}),
+    Case("autoscaling-by-cpu", {"spec.autoscaling": {"maxReplicas": 8, "cpu": 80}, "spec.runtime.resources": {"requests": {"cpu": "1"}}}),
+    Case("quantity-of-budget", {"spec.disruptionBudget": {"maxUnavailable": 1}}),
     Case("budget-share", {"spec.disruptionBudget": {"minAvailable": "50%"}}),
     Case("ready-seconds", {"spec.rollout.minReadySeconds": 30}),
     Case(

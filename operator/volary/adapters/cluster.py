@@ -124,8 +124,11 @@ class Cluster(Protocol):
     ) -> list[Body]:
         """All objects of a namespace (None: of all) that carry the labels (value None: any value)."""
 
-    async def apply(self, body: Body) -> Body:
-        """Make the object so: server-side apply, conflicts won. `metadata.uid`, if given, must match."""
+    async def apply(self, body: Body, *, manager: str = names.FIELD_MANAGER) -> Body:
+        """Make the object so: server-side apply, conflicts won. `metadata.uid`, if given, must match.
+
+        A field that two managers applied stays when one of them leaves it out.
+        """
 
     async def apply_status(self, body: Body) -> Body:
         """The same for the status subresource."""
@@ -137,7 +140,7 @@ class Cluster(Protocol):
         """Replace by `metadata.resourceVersion`; Conflict where that is not the present one."""
 
     async def patch(self, kind: Kind, namespace: str, name: str, patch: Body) -> Body:
-        """JSON merge patch under another name than `apply`: for people's requests, and to hand a field over."""
+        """JSON merge patch; for people's requests, not for the controller."""
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         """Delete this very object (Conflict where it is another one by now) and, later, its dependents. Gone is fine."""
@@ -184,9 +187,9 @@ class KubernetesCluster:
             if not onward:
                 return items
 
-    async def apply(self, body: Body) -> Body:
+    async def apply(self, body: Body, *, manager: str = names.FIELD_MANAGER) -> Body:
         """Server-side apply of the object without its status."""
-        return await self._apply(body)
+        return await self._apply(body, manager=manager)
 
     async def apply_status(self, body: Body) -> Body:
         """Server-side apply of the status alone."""
@@ -217,10 +220,10 @@ class KubernetesCluster:
         except NotFound:
             return
 
-    async def _apply(self, body: Body, subresource: str | None = None) -> Body:
+    async def _apply(self, body: Body, subresource: str | None = None, manager: str = names.FIELD_MANAGER) -> Body:
         kind, metadata = kind_of(body), body["metadata"]
         path = kind.path(metadata["namespace"], metadata["name"], subresource)
-        query = [("fieldManager", names.FIELD_MANAGER), ("force", "true"), ("fieldValidation", "Strict")]
+        query = [("fieldManager", manager), ("force", "true"), ("fieldValidation", "Strict")]
         return await self._call("PATCH", kind, path, body=body, query=query, content=_APPLY, verb="apply")
 
     async def _call(

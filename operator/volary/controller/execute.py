@@ -22,7 +22,7 @@ from volary.adapters.cluster import (
     kind_of,
 )
 from volary.common.errors import Refused, Transient, VolaryError
-from volary.common.names import MANAGED_BY_LABEL
+from volary.common.names import MANAGED_BY_LABEL, SCALE_MANAGER
 from volary.common.reasons import Reason
 from volary.controller.observe import Id, Look, controlled_by
 from volary.planning import resources, scaling_bodies
@@ -132,13 +132,13 @@ class _Hands:
     async def _deploy(self, revision: Revision, replicas: int, *, floating: bool) -> None:
         """A field that is dropped from what we apply falls back to its default, 1 pod, unless it is somebody else's too.
 
-        So its value is written under another name first, and dropped after that.
+        So its value is applied under another name first, and dropped after that; the first who scales takes it over.
         """
         name, desired = resources.revision_name(self._desired.name, revision.id), self._desired
         if not floating or (DEPLOYMENTS, name) not in self._uids:
             await self._apply(resources.deployment(desired, revision, replicas))
         if floating:
-            await self._cluster.patch(DEPLOYMENTS, desired.namespace, name, {"spec": {"replicas": replicas}})
+            await self._cluster.apply(resources.replicas_alone(desired, name, replicas), manager=SCALE_MANAGER)
             await self._apply(resources.deployment(desired, revision, None))
 
     async def _record(self, revision: Revision) -> None:

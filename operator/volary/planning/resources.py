@@ -109,6 +109,16 @@ def deployment(desired: Desired, revision: Revision, replicas: int | None) -> Bo
     }
 
 
+def replicas_alone(desired: Desired, name: str, replicas: int) -> Body:
+    """The number of pods of a Deployment and nothing else."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": desired.namespace},
+        "spec": {"replicas": replicas},
+    }
+
+
 def service(desired: Desired, to: Only | Shared) -> Body:
     """Where clients send their requests."""
     return _service(desired, desired.name, {}, _selector(desired.name, to))

@@ -97,7 +97,8 @@ def test_a_field_that_is_handed_over_keeps_its_value_and_belongs_to_others(run: 
     async def story(cluster: Cluster, namespace: str) -> None:
         body = deployment(namespace, "server")
         await cluster.apply({**body, "spec": {**body["spec"], "replicas": 3}})
-        await cluster.patch(DEPLOYMENTS, namespace, "d", {"spec": {"replicas": 3}})
+        alone = {key: body[key] for key in ("apiVersion", "kind", "metadata")}
+        await cluster.apply({**alone, "spec": {"replicas": 3}}, manager="another")
         assert (await cluster.apply(body))["spec"]["replicas"] == 3
         await cluster.patch(DEPLOYMENTS, namespace, "d", {"spec": {"replicas": 5}})
         assert (await cluster.apply(body))["spec"]["replicas"] == 5
