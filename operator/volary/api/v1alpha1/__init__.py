@@ -30,15 +30,18 @@ from volary.api.v1alpha1.memory import (
 from volary.api.v1alpha1.model import Model, Storage, Verify
 from volary.api.v1alpha1.resource import Metadata, ModelDeployment
 from volary.api.v1alpha1.rollout import DEFAULT_STEPS, Rollout, Step
-from volary.api.v1alpha1.runtime import Resources, Runtime, RuntimeName
+from volary.api.v1alpha1.runtime import PodTemplate, Resources, Runtime, RuntimeName, Toleration, TopologySpread
+from volary.api.v1alpha1.scaling import Autoscaling, DisruptionBudget
 from volary.api.v1alpha1.spec import ModelDeploymentSpec
 from volary.api.v1alpha1.status import Condition, HistoryEntry, ModelDeploymentStatus, Phase, RequestStatus, RevisionStatus
 
 __all__ = [
     "DEFAULT_STEPS",
     "Analysis",
+    "Autoscaling",
     "BinEvidence",
     "Condition",
+    "DisruptionBudget",
     "DriftAnalysis",
     "DriftEvidence",
     "ErrorAnalysis",
@@ -55,6 +58,7 @@ __all__ = [
     "OnInconclusive",
     "Phase",
     "PodCount",
+    "PodTemplate",
     "RequestStatus",
     "Resources",
     "RestartAnalysis",
@@ -68,6 +72,8 @@ __all__ = [
     "Status",
     "Step",
     "Storage",
+    "Toleration",
+    "TopologySpread",
     "Verify",
     "WatchStatus",
     "cel",
