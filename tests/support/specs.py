@@ -62,15 +62,34 @@ def specs() -> st.SearchStrategy[dict[str, Any]]:
         minRequests=st.integers(0, 1_000_000_000),
         interval=_DURATION,
         onInconclusive=st.sampled_from([str(word) for word in OnInconclusive]),
+        latency=_some(maxDuration=st.integers(1, 9999).map(lambda number: f"{number}ms"), tolerance=_PERCENT, dryRun=st.booleans()),
+        drift=_some(tolerance=_PERCENT, dryRun=st.booleans()),
+        restarts=_some(max=st.integers(0, 1000)),
+        saturation=st.fixed_dictionaries({"maxInFlight": st.integers(1, 100_000)}),
     )
     rollout = _some(
-        steps=_steps(), analysis=analysis, progressDeadline=_DURATION, paused=st.booleans(), minReadySeconds=st.integers(0, 3600)
+        steps=_steps(),
+        analysis=analysis,
+        progressDeadline=_DURATION,
+        paused=st.booleans(),
+        minReadySeconds=st.integers(0, 3600),
+        watchAfterPromotion=st.integers(1, 999).map(lambda minutes: f"{minutes}m"),
     )
     common = {"rollout": rollout, "history": st.integers(1, 50), "disruptionBudget": _budget()}
-    return st.one_of(
+    good = st.one_of(
         st.fixed_dictionaries({"model": model, "runtime": runtime}, optional={"replicas": st.integers(1, 1000), **common}),
         st.fixed_dictionaries({"model": model, "runtime": runtime, "autoscaling": _autoscaling()}, optional=common),
     )
+    return good.map(_counted)
+
+
+def _counted(spec: dict[str, Any]) -> dict[str, Any]:
+    """Without what another runtime's server does not count."""
+    if spec["runtime"]["name"] != RuntimeName.ONNXRUNTIME:
+        analysis = spec.get("rollout", {}).get("analysis", {})
+        for name in ("latency", "drift", "saturation"):
+            analysis.pop(name, None)
+    return spec
 
 
 def _template() -> st.SearchStrategy[dict[str, Any]]:
