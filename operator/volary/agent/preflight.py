@@ -47,7 +47,8 @@ def check(storage: Storage, wanted: Wanted, *, patience: Patience) -> Outcome:
 def check_clients(place: Storage, before: Wanted, found: Found, *, patience: Patience) -> None:
     """Clients of the version `before`, which lies in `place`, must get on with `found`.
 
-    Raises Refused (SchemaChanged), Transient or Stopped. A version that is not to be had any more says nothing: it serves, wherever it came from.
+    Raises Refused (SchemaChanged), Transient or Stopped. A version that is not to be had
+    any more says nothing: it serves, wherever it came from.
     """
     try:
         old = patience.retry(lambda: source.find(place, before))

@@ -30,11 +30,5 @@ def revision_id(digest: str, model: Model, model_name: str, runtime: Runtime) ->
     out. Defaults are left out too: a later operator that adds a field with a default does not
     rename old revisions.
     """
-    return _short(
-        {
-            "digest": digest,
-            "model": _dump(model, without={"digest", "verify", "schema_change"}),
-            "name": model_name,
-            "runtime": _dump(runtime),
-        }
-    )
+    served = _dump(model, without={"digest", "verify", "schema_change"})
+    return _short({"digest": digest, "model": served, "name": model_name, "runtime": _dump(runtime)})

@@ -5,10 +5,11 @@ import pytest
 from tests.unit.bundle import building
 from volary.bundle import compatibility
 from volary.bundle.manifest import Tensor
+from volary.bundle.tensors import Datatype
 
 
 def tensor(name: str, *shape: int, datatype: str = "FP32") -> Tensor:
-    return Tensor.model_validate({"name": name, "datatype": datatype, "shape": shape})
+    return Tensor(name=name, datatype=Datatype(datatype), shape=shape)
 
 
 X, Y = tensor("x", -1, 4), tensor("y", -1)
