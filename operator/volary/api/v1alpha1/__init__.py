@@ -27,7 +27,7 @@ from volary.api.v1alpha1.memory import (
     RolloutStatus,
     WatchStatus,
 )
-from volary.api.v1alpha1.model import Model, Storage, Verify
+from volary.api.v1alpha1.model import Model, SchemaChange, Storage, Verify
 from volary.api.v1alpha1.resource import Metadata, ModelDeployment
 from volary.api.v1alpha1.rollout import DEFAULT_STEPS, Rollout, Step
 from volary.api.v1alpha1.runtime import PodTemplate, Resources, Runtime, RuntimeName, Toleration, TopologySpread
@@ -68,6 +68,7 @@ __all__ = [
     "Runtime",
     "RuntimeName",
     "SaturationAnalysis",
+    "SchemaChange",
     "Spec",
     "Status",
     "Step",
