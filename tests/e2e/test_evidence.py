@@ -21,7 +21,7 @@ from volary import packaging
 if TYPE_CHECKING:
     from tests.demo.stage import Stage
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 SLOW, SKEWED = "7.1.0", "7.2.0"
 SIZE, PRODUCTS = 512, 8  # 8 x 2 x 512^3 operations: some 40 ms on a core
