@@ -19,6 +19,7 @@ from volary.planning.model import (
     MarkRevision,
     NoService,
     Only,
+    Preview,
     RecordRevision,
     Route,
     Shared,
@@ -129,6 +130,8 @@ class Story:
                 text = f"no pods of {self._name(name)}"
             case Route(to=to):
                 text = f"traffic to {self._traffic(to)}"
+            case Preview(revision=name):
+                text = "no preview" if name is None else f"preview shows {self._name(name)}"
             case _:
                 assert_never(action)
         return text

@@ -25,6 +25,7 @@ from volary.planning.model import (
     NoService,
     Only,
     Pod,
+    Preview,
     Problem,
     RecordRevision,
     Revision,
@@ -94,6 +95,7 @@ class Cluster:
     deployments: dict[str, int] = field(default_factory=dict)  # revision -> replicas
     pods: list[ModelPod] = field(default_factory=list)
     traffic: Traffic = field(default_factory=NoService)
+    preview: str | None = None  # revision that the preview Service selects
     served: bool = False  # clients had an answer once
     lost: float = 0.0  # requests that found no pod after that
     refusals: dict[str, Problem] = field(default_factory=dict)  # revision -> why no pod of it is admitted
@@ -128,6 +130,8 @@ class Cluster:
                 self.delete(name)
             case Route(to=to):
                 self.route(to)
+            case Preview(revision=name):
+                self.preview = name
             case _:
                 assert_never(action)
         self._control()

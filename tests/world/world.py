@@ -106,6 +106,7 @@ class World:
             workloads=cluster.workloads(),
             strangers=cluster.strangers(),
             traffic=cluster.traffic,
+            preview=cluster.preview,
             sample=Sample(at=cluster.now, counts=cluster.counts()) if due else None,
         )
 

@@ -21,6 +21,7 @@ from volary.planning.model import (
     DeleteWorkload,
     EnsureWorkload,
     MarkRevision,
+    Preview,
     RecordRevision,
     Revision,
     Route,
@@ -95,8 +96,16 @@ class _Hands:
                 await self._delete(SERVICES, resources.revision_name(desired.name, name))
             case Route(to=to):
                 await self._apply(resources.service(desired, to))
+            case Preview(revision=shown):
+                await self._preview(shown)
             case _:
                 assert_never(action)
+
+    async def _preview(self, shown: str | None) -> None:
+        if shown is None:
+            await self._delete(SERVICES, resources.preview_name(self._desired.name))
+        else:
+            await self._apply(resources.preview_service(self._desired, shown))
 
     async def _record(self, revision: Revision) -> None:
         await self._apply(resources.controller_revision(self._desired, revision))

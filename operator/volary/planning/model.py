@@ -175,6 +175,7 @@ class Observed:
     workloads: tuple[Workload, ...] = ()
     strangers: tuple[Pod, ...] = ()  # live pods of the model without a workload (their Deployment was deleted)
     traffic: Traffic = NoService()
+    preview: str | None = None  # revision that the preview Service selects; None: there is none
     sample: Sample | None = None
 
     def workload(self, revision: str) -> Workload | None:
@@ -254,7 +255,16 @@ class Route:
     to: Only | Shared
 
 
-Action = StartPreflight | DeletePreflight | RecordRevision | MarkRevision | DeleteRevision | EnsureWorkload | DeleteWorkload | Route
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """Point the preview Service at a revision that gets no traffic yet; None: delete it."""
+
+    revision: str | None
+
+
+Action = (
+    StartPreflight | DeletePreflight | RecordRevision | MarkRevision | DeleteRevision | EnsureWorkload | DeleteWorkload | Route | Preview
+)
 
 
 class Level(StrEnum):

@@ -1,7 +1,7 @@
 """How the spec wants a new revision to take over, as one value: the strategies differ in what is in it.
 
-    Canary     its steps; its pods share the traffic in each of them
-    BlueGreen  no steps: all pods start without traffic, behind a preview Service, then one switch
+Canary     its steps; its pods share the traffic in each of them
+BlueGreen  no steps: all pods start without traffic, behind a preview Service, then one switch
 """
 
 from dataclasses import dataclass

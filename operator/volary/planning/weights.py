@@ -16,7 +16,8 @@ def canary_replicas(weight: int, replicas: int, room: int | None = None) -> int:
     if weight >= 100:
         return replicas
     exact = Fraction(replicas * weight, 100 - weight) if room is None else Fraction(room * weight, 100)
-    return min(replicas, max(1, floor(exact + Fraction(1, 2))))
+    most = replicas if room is None else min(replicas, max(1, room - 1))  # with one of stable's there is something to compare with
+    return min(most, max(1, floor(exact + Fraction(1, 2))))
 
 
 def reached(canary_ready: int, stable_ready: int) -> int:
