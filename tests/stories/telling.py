@@ -71,6 +71,11 @@ class Story:
         """Turn after turn for so long."""
         self.world.run(timedelta(**span))
 
+    def deleted(self) -> None:
+        """The ModelDeployment with all it owns; its pods have a few seconds left."""
+        self.says("the ModelDeployment is deleted")
+        self.world.deleted()
+
     def operator_dies_in_its_next_plan(self, *, after: int) -> None:
         """It carries out so many actions of the next plan that has that many, and writes no status."""
         for _ in range(200):

@@ -77,6 +77,8 @@ def _candidate_phase(situation: Situation, course: Course) -> tuple[Phase, Probl
     steps = len(situation.strategy.steps)
     if course.paused:
         return Phase.PAUSED, course.hold
+    if course.joins and situation.steering.traffic == Shared():
+        return Phase.PROMOTING, course.hold
     if course.memory.step < 0:
         return Phase.STARTING, course.hold
     return (Phase.PROMOTING if course.memory.step >= steps else Phase.CANARY), course.hold
@@ -105,6 +107,9 @@ def _settled_phase(situation: Situation) -> tuple[Phase, Problem]:
 def _while_serving(situation: Situation, problem: Problem) -> Problem:
     serving = situation.steering.traffic.revision if isinstance(situation.steering.traffic, Only) else None
     revision = next((r for r in situation.observed.revisions if r.id == serving), None)
+    stable = situation.roles.stable
+    if stable is not None and situation.strategy.room is not None and not any(w.ready for w in situation.observed.workloads):
+        return Problem(reason=problem.reason, message=f"{problem.message} (nothing serves until version {stable.version} is back)")
     if revision is None or situation.observed.ready(revision.id) == 0:
         return problem
     return Problem(reason=problem.reason, message=f"{problem.message} (version {revision.version} serves)")
