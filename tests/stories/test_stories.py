@@ -128,9 +128,8 @@ def out_of_memory_on_load() -> Story:
 
 @ends(Phase.ROLLED_BACK)
 def an_image_that_cannot_be_pulled() -> Story:
-    told = serving(
-        "An image cannot be pulled: that may mend itself, so it is given up at the progress deadline", {"2.0.0": bundles.NO_IMAGE}
-    )
+    title = "An image cannot be pulled: that may mend itself, so it is given up at the progress deadline"
+    told = serving(title, {"2.0.0": bundles.NO_IMAGE})
     told.deploys("2.0.0")
     told.goes_on(minutes=15)
     return told
@@ -243,9 +242,8 @@ def paused_and_scaled() -> Story:
 @ends(Phase.SERVING)
 def approved_by_a_person() -> Story:
     steps = [{"weight": 25, "duration": "1m", "approval": True}, {"weight": 50, "duration": "1m"}]
-    told = serving(
-        "A step waits for a person after its time and its evidence, and so does the end", rollout=rollout(steps=steps, approval=True)
-    )
+    title = "A step waits for a person after its time and its evidence, and so does the end"
+    told = serving(title, rollout=rollout(steps=steps, approval=True))
     told.deploys("2.0.0")
     told.goes_on(seconds=40)
     told.asks("approve@1")
@@ -341,9 +339,8 @@ def blue_green_with_approval() -> Story:
 
 @ends(Phase.ROLLED_BACK)
 def blue_green_that_does_not_get_ready() -> Story:
-    told = serving(
-        "BlueGreen: the golden samples differ, so traffic never leaves the old version", {"2.0.0": bundles.MISMATCH}, rollout=BLUE_GREEN
-    )
+    title = "BlueGreen: the golden samples differ, so traffic never leaves the old version"
+    told = serving(title, {"2.0.0": bundles.MISMATCH}, rollout=BLUE_GREEN)
     told.deploys("2.0.0")
     told.goes_on(minutes=2)
     return told
@@ -388,9 +385,8 @@ def no_surge_and_no_steps() -> Story:
 
 @ends(Phase.ROLLED_BACK)
 def no_surge_and_back_by_request() -> Story:
-    told = serving(
-        "surge 0: a return to the version before goes pod by pod, and traffic moves once half is there", rollout=rollout(surge=0)
-    )
+    title = "surge 0: a return to the version before goes pod by pod, and traffic moves once half is there"
+    told = serving(title, rollout=rollout(surge=0))
     told.deploys("2.0.0")
     told.goes_on(minutes=6)
     told.asks("rollback@1")
@@ -400,9 +396,8 @@ def no_surge_and_back_by_request() -> Story:
 
 @ends(Phase.SERVING)
 def no_surge_and_one_pod() -> Story:
-    told = serving(
-        "surge 0 with one replica: nothing serves for a while, and the status says so", replicas=1, rollout=rollout(surge=0, steps=[])
-    )
+    title = "surge 0 with one replica: nothing serves for a while, and the status says so"
+    told = serving(title, replicas=1, rollout=rollout(surge=0, steps=[]))
     told.deploys("2.0.0")
     told.goes_on(minutes=1)
     return told
@@ -410,9 +405,8 @@ def no_surge_and_one_pod() -> Story:
 
 @ends(Phase.ROLLED_BACK)
 def no_surge_and_one_bad_pod() -> Story:
-    told = serving(
-        "surge 0 with one replica and a bad version: stable comes back", {"2.0.0": bundles.MISMATCH}, replicas=1, rollout=rollout(surge=0)
-    )
+    title = "surge 0 with one replica and a bad version: stable comes back"
+    told = serving(title, {"2.0.0": bundles.MISMATCH}, replicas=1, rollout=rollout(surge=0))
     told.deploys("2.0.0")
     told.goes_on(minutes=2)
     return told

@@ -110,19 +110,16 @@ class _Floor:
         return tuple((r, n) for r, n in shares if n > 0 or self.observed.workload(r.id) is not None)
 
 
-def told(stage: Stage, target: int, hold: Problem) -> Problem:
+def told(stage: Stage, course: Course, hold: Problem) -> Problem:
     """What a candidate waits for, with what that means for those who send requests."""
     strategy, stable = stage.strategy, stage.stable
     if strategy.room is None or stable is None:
         return hold
     workload = stage.observed.workload(stage.candidate.id)
-    waits = (workload.replicas if workload else 0) < target and hold.reason is Reason.PODS_STARTING
+    waits = (workload.replicas if workload else 0) < course.replicas and hold.reason is Reason.PODS_STARTING
+    serving = stage.observed.ready(stable.id) + (stage.observed.ready(stage.candidate.id) if course.shares else 0)
+    meanwhile = (
+        f"{serving} of {strategy.replicas} pods serve" if serving else f"nothing serves until version {stage.candidate.version} is ready"
+    )
     reason = Reason.MAKING_ROOM if waits else hold.reason
-    return Problem(reason=reason, message=f"{hold.message}; surge is {strategy.surge}: {_meanwhile(stage, stable)}")
-
-
-def _meanwhile(stage: Stage, stable: Revision) -> str:
-    serving = stage.observed.ready(stable.id) + stage.observed.ready(stage.candidate.id)
-    if stage.observed.ready(stable.id):
-        return f"{serving} of {stage.strategy.replicas} pods serve meanwhile"
-    return f"nothing serves until version {stage.candidate.version} is ready" if serving == 0 else f"{serving} pods serve meanwhile"
+    return Problem(reason=reason, message=f"{hold.message}; surge is {strategy.surge}: {meanwhile}")

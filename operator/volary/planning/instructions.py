@@ -33,11 +33,11 @@ class Situation:
 
     @property
     def stage(self) -> str:
-        """`step 2 of 3`."""
+        """`in step 2 of 3`."""
         known, steps = self.known, self.strategy.steps
-        if known.step < 0:
-            return "the start of its pods"
-        return f"step {known.step + 1} of {len(steps)}" if known.step < len(steps) else "its last stage"
+        if known.step < 0 and steps:
+            return "before its first step"
+        return f"in step {known.step + 1} of {len(steps)}" if 0 <= known.step < len(steps) else "before it takes over"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ def pause(situation: Situation) -> Noted | Refusal:
     """It stays where it is; evidence goes on being collected, and proof of harm still ends it."""
     if situation.known.paused:
         return Refusal(f"version {situation.version} is paused already: resume lets it go on, abort ends it")
-    text = f"version {situation.version} is paused in {situation.stage}, as asked"
+    text = f"version {situation.version} is paused {situation.stage}, as asked"
     return Noted(memory=situation.known.model_copy(update={"paused": True}), reason=Reason.PAUSE_REQUESTED, text=text)
 
 
@@ -77,7 +77,7 @@ def resume(situation: Situation) -> Noted | Refusal:
         held = situation.desired.spec.rollout.paused
         why = "spec.rollout.paused is true: set it to false" if held else "no pause was asked for: promote, skip or approve move it on"
         return Refusal(f"version {situation.version} cannot be resumed: {why}")
-    text = f"version {situation.version} goes on from {situation.stage}, as asked"
+    text = f"version {situation.version} goes on {situation.stage}, as asked"
     return Noted(memory=situation.known.model_copy(update={"paused": False}), reason=Reason.RESUME_REQUESTED, text=text)
 
 
@@ -90,18 +90,16 @@ def skip(situation: Situation) -> Noted | Refusal:
         return Refusal(f"version {situation.version} is in no step yet, its first pods are starting: wait for them, or promote")
     if known.step >= len(steps):
         return Refusal(f"version {situation.version} has passed all {len(steps)} steps: promote or approve lets it take all traffic")
-    text = f"version {situation.version} skips {situation.stage}, as asked"
+    text = f"version {situation.version} skips step {known.step + 1} of {len(steps)}, as asked"
     return Noted(memory=entered(known, known.step + 1, situation.now), reason=Reason.SKIP_REQUESTED, text=text)
 
 
 def approve(situation: Situation) -> Noted | Refusal:
     """What waits for it goes on; an approval in advance would be one of evidence nobody has seen."""
     if not situation.known.awaits_approval:
-        return Refusal(
-            f"version {situation.version} waits for no approval in {situation.stage}: skip or promote moves it on without evidence"
-        )
+        return Refusal(f"version {situation.version} waits for no approval {situation.stage}: skip or promote moves it on without evidence")
     after = situation.known.model_copy(update={"step_approved": True})
-    text = f"version {situation.version} is approved in {situation.stage}, as asked"
+    text = f"version {situation.version} is approved {situation.stage}, as asked"
     return Noted(memory=after, reason=Reason.APPROVE_REQUESTED, text=text)
 
 

@@ -102,7 +102,7 @@ def _wait_for_pods(stage: Stage, course: Course, workload: Workload | None) -> C
         detail = f": {problem.message}" if problem else ""
         return course.given_up(Problem(reason=reason, message=f"{text} after {show_duration(limit)}{detail}"), stage.now)
     hold = problem or Problem(reason=course.hold.reason, message=text)
-    hold = capacity.told(stage, course.replicas, hold)
+    hold = capacity.told(stage, course, hold)
     wake = earliest(since + limit, course.wake_at)
     return replace(course.remembers(waiting_since=since), hold=hold, wake_at=wake)
 
