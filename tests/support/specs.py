@@ -44,13 +44,21 @@ def _steps() -> st.SearchStrategy[list[dict[str, Any]]]:
     return st.builds(build, st.lists(st.integers(1, 100), unique=True, max_size=20), step)
 
 
+def _rest(analysis: st.SearchStrategy[dict[str, Any]]) -> dict[str, st.SearchStrategy[Any]]:
+    flags = {"paused": st.booleans(), "approval": st.booleans()}
+    return {"analysis": analysis, "progressDeadline": _DURATION, "minReadySeconds": st.integers(0, 3600), **flags}
+
+
 def _rollout(analysis: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
-    common = {"analysis": analysis, "progressDeadline": _DURATION, "paused": st.booleans(), "approval": st.booleans()}
+    rest = _rest(analysis)
     return st.one_of(
-        _some(steps=_steps(), surge=st.integers(0, 1000), **common),
-        _some(steps=_steps(), scaleDownDelay=_DURATION, strategy=st.just("Canary"), **common),
-        st.fixed_dictionaries({"strategy": st.just("BlueGreen"), "steps": st.just([])}, optional={"scaleDownDelay": _DURATION, **common}),
+        _some(steps=_steps(), scaleDownDelay=_DURATION, strategy=st.just("Canary"), **rest),
+        st.fixed_dictionaries({"strategy": st.just("BlueGreen"), "steps": st.just([])}, optional={"scaleDownDelay": _DURATION, **rest}),
     )
+
+
+def _limited(analysis: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    return _some(steps=_steps(), surge=st.integers(0, 1000), **_rest(analysis))
 
 
 def specs() -> st.SearchStrategy[dict[str, Any]]:
@@ -67,7 +75,7 @@ def specs() -> st.SearchStrategy[dict[str, Any]]:
     )
     runtime = st.fixed_dictionaries(
         {"name": st.sampled_from([str(name) for name in RuntimeName])},
-        optional={"image": _NAME, "resources": _some(requests=_MAP, limits=_MAP)},
+        optional={"image": _NAME, "resources": _some(requests=_MAP, limits=_MAP), "podTemplate": _template()},
     )
     analysis = _some(
         errors=_some(tolerance=_PERCENT, maxRate=st.just("100%")),
@@ -75,10 +83,37 @@ def specs() -> st.SearchStrategy[dict[str, Any]]:
         interval=_DURATION,
         onInconclusive=st.sampled_from([str(word) for word in OnInconclusive]),
     )
-    return st.fixed_dictionaries(
-        {"model": model, "runtime": runtime},
-        optional={"replicas": st.integers(1, 1000), "rollout": _rollout(analysis), "history": st.integers(1, 50)},
+    common = {"history": st.integers(1, 50), "disruptionBudget": _budget()}
+    free, limited = {"rollout": _rollout(analysis), **common}, {"rollout": _limited(analysis), **common}
+    return st.one_of(
+        st.fixed_dictionaries({"model": model, "runtime": runtime}, optional={"replicas": st.integers(1, 1000), **free}),
+        st.fixed_dictionaries({"model": model, "runtime": runtime, "replicas": st.integers(1, 1000)}, optional=limited),
+        st.fixed_dictionaries({"model": model, "runtime": runtime, "autoscaling": _autoscaling()}, optional=free),
     )
+
+
+def _template() -> st.SearchStrategy[dict[str, Any]]:
+    labels = st.dictionaries(_NAME, _WORD, max_size=3)
+    return _some(
+        labels=labels,
+        annotations=st.dictionaries(_NAME, st.text(max_size=20), max_size=3),
+        nodeSelector=labels,
+        tolerations=st.lists(_some(key=_NAME, value=_WORD, operator=st.sampled_from(["Exists", "Equal"])), max_size=3),
+        topologySpread=st.lists(st.fixed_dictionaries({"topologyKey": _NAME}, optional={"maxSkew": st.integers(1, 9)}), max_size=2),
+        priorityClassName=_NAME,
+        imagePullSecrets=st.lists(_NAME, max_size=2),
+    )
+
+
+def _autoscaling() -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries(
+        {"maxReplicas": st.integers(10, 1000), "requestsPerSecond": st.integers(1, 1000)}, optional={"minReplicas": st.integers(1, 10)}
+    )
+
+
+def _budget() -> st.SearchStrategy[dict[str, Any]]:
+    amount = st.integers(0, 100) | st.integers(0, 100).map(lambda share: f"{share}%")
+    return st.builds(lambda key, value: {key: value}, st.sampled_from(["minAvailable", "maxUnavailable"]), amount)
 
 
 @st.composite

@@ -7,7 +7,7 @@ from datetime import timedelta
 from tests.world.world import Turn, World
 from volary.api.v1alpha1 import ModelDeploymentStatus, Phase, RolloutStatus
 from volary.common.reasons import Reason
-from volary.planning import evidence
+from volary.planning import evidence, identity, scaling
 from volary.planning.model import (
     Action,
     DeletePreflight,
@@ -85,7 +85,7 @@ class Guard:
         assert selected or not able, f"{able} could serve, but traffic goes to {cluster.traffic}"
         failed = {name for name in selected if cluster.revisions[name].failed}
         if failed and roles.stable is not None:
-            enough = min(self.world.spec.replicas, *(cluster.ready(name) for name in failed))
+            enough = min(_pods(turn), *(cluster.ready(name) for name in failed))
             assert cluster.lasting(roles.stable.id) < enough, f"a failed revision keeps its traffic though stable could take it: {failed}"
 
     def nothing_follows_before_the_wake_up(self, turn: Turn) -> None:
@@ -120,7 +120,13 @@ class Guard:
         if status.phase is Phase.SERVING:
             assert roles.stable is not None
             assert roles.stable == roles.wanted
-            assert cluster.ready(roles.stable.id) == self.world.spec.replicas
+            assert cluster.ready(roles.stable.id) == _pods(turn)
+
+
+def _pods(turn: Turn) -> int:
+    """How many the stable revision should have, in the eyes of this turn."""
+    stable = assign(turn.observed, identity.request_id(turn.desired.spec.model, turn.desired.model_name, turn.desired.spec.runtime)).stable
+    return scaling.settle(turn.desired, turn.observed, stable).replicas
 
 
 # ---- parts of a sound plan ------------------------------------------------------------------------
@@ -213,7 +219,7 @@ def _ready_is_true(turn: Turn) -> None:
     assert status.stable is not None
     revision = next(r for r in observed.revisions if r.id == status.stable.revision)
     assert revision.version == turn.desired.spec.model.version
-    assert observed.ready(revision.id) >= turn.desired.spec.replicas
+    assert observed.ready(revision.id) >= _pods(turn)
     traffic: Traffic = observed.traffic
     for action in turn.plan.actions:
         traffic = action.to if isinstance(action, Route) else traffic
@@ -273,7 +279,7 @@ def _is_allowed(action: Action, seen: Observed, turn: Turn, request: str) -> Non
             )
             assert not alone or seen.ready(name) == 0, f"{name} serves alone and is deleted"
         case Route(to=Only(revision=name)):
-            _is_able(name, seen, turn.desired.spec.replicas)
+            _is_able(name, seen, _pods(turn))
         case Route(to=Shared()):
             assert roles.candidate is not None
             assert seen.ready(roles.candidate.id) > 0, "a canary without a ready pod gets traffic"
@@ -293,14 +299,20 @@ def _pods_are_right(revision: Revision, replicas: int, seen: Observed, turn: Tur
     spec = turn.desired.spec
     whole = spec.rollout.surge is None
     is_stable = stable is not None and revision.id == stable.id
-    assert not (whole and is_stable) or replicas == spec.replicas, "stable has not the pods it should have"
+    assert not (whole and is_stable) or replicas == _pods(turn), "stable has not the pods it should have"
     assert replicas >= (1 if whole else 0)
     workload = seen.workload(revision.id)
     if spec.rollout.surge is None or replicas <= (workload.replicas if workload else 0):
         return
-    taken = sum(max(w.replicas, len(w.pods)) for w in seen.workloads if w.revision != revision.id)
-    taken += len(seen.strangers) + max(replicas, len(workload.pods) if workload else 0)
-    assert taken <= spec.replicas + spec.rollout.surge, f"{taken} pods, and room for {spec.replicas} + {spec.rollout.surge}"
+    after = replace(workload or Workload(revision=revision.id, replicas=0), replicas=replicas)
+    others = tuple(w for w in seen.workloads if w.revision != revision.id)
+    taken = len(seen.strangers) + sum(map(_room_of, (*others, after)))
+    assert taken <= _pods(turn) + spec.rollout.surge, f"{taken} pods, and room for {_pods(turn)} + {spec.rollout.surge}"
+
+
+def _room_of(workload: Workload) -> int:
+    ending = sum(pod.terminating for pod in workload.pods)
+    return max(workload.replicas, len(workload.pods) - ending) + ending
 
 
 def _is_able(name: str, seen: Observed, replicas: int) -> None:

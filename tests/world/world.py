@@ -119,6 +119,8 @@ class World:
             traffic=cluster.traffic,
             preview=cluster.preview,
             sample=Sample(at=cluster.now, counts=cluster.counts()) if due else None,
+            autoscalers=tuple(cluster.autoscalers.values()),
+            budget=cluster.budget,
         )
 
     def _preflight(self, request: str) -> Preflight:

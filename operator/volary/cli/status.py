@@ -128,7 +128,7 @@ def _verdict(evidence: Evidence) -> Text:
 
 def _steps(found: ModelDeployment, now: datetime) -> Iterator[RenderableType]:
     """`5% > [25% 1m10s of 3m] > 50% > 100%` while a rollout is under way."""
-    memory, steps = found.status.rollout, chosen(found.spec.rollout, found.spec.replicas).steps
+    memory, steps = found.status.rollout, chosen(found.spec.rollout, found.spec.replicas or 1).steps
     if memory is None or found.status.canary is None or not steps:
         return
     text = Text("steps  ")

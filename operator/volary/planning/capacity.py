@@ -23,7 +23,7 @@ Shares = tuple[tuple[Revision, int], ...]  # pods of each revision, stable's fir
 
 def wanted(desired: Desired, observed: Observed, roles: Roles, course: Course | None, traffic: Traffic) -> Shares:
     """Pods of stable, the candidate, and (where they must make room) of revisions on their way out, once traffic is there."""
-    strategy = chosen(desired.spec.rollout, desired.spec.replicas)
+    strategy = chosen(desired.spec.rollout, desired.replicas)
     target = course.replicas if course is not None and roles.candidate is not None else 0
     if strategy.room is None:
         return _beside(strategy, roles, target)
@@ -54,15 +54,15 @@ class _Floor:
 
     def makes_way(self, stable: Revision, candidate: Revision, target: int) -> Shares:
         """Stable gives pods up for the candidate, which wants `target` of them."""
-        free = self.room - self._taken(stable.id) - self._elsewhere(stable, candidate)
+        free = self.room - self._taken(stable.id) - self._elsewhere(stable, candidate) - self._ending(candidate.id)
         has, comes = self._replicas(stable.id), self._replicas(candidate.id)
         least = min(self.strategy.replicas, self.room - target)
         if self.traffic not in (Shared(), Only(candidate.id)):
             least = max(least, min(1, self.room - 1))
         grown = min(target, max(comes, free))
         if has <= least:
-            rest = self.room - max(grown, self._taken(candidate.id)) - self._elsewhere(stable, candidate)
-            kept = max(has, min(least, rest))
+            others = max(grown + self._ending(candidate.id), self._taken(candidate.id)) + self._elsewhere(stable, candidate)
+            kept = max(has, min(least, self.room - others - self._ending(stable.id)))
         elif comes >= target:
             kept = least
         else:
@@ -72,7 +72,7 @@ class _Floor:
     def comes_back(self, lead: Revision, target: int) -> Shares:
         """All others give pods up for `lead`; those without traffic at once."""
         has = self._replicas(lead.id)
-        grown = min(target, max(has, self.room - self._elsewhere(lead)))
+        grown = min(target, max(has, self.room - self._elsewhere(lead) - self._ending(lead.id)))
         leaving = ((r, self._left(lead, r.id, waits=grown == has < target)) for r, _ in self._leaving(lead))
         return self._real(((lead, grown), *leaving))
 
@@ -96,10 +96,16 @@ class _Floor:
         workload = self.observed.workload(revision)
         return workload.replicas if workload else 0
 
-    def _taken(self, revision: str) -> int:
-        """Room that a revision takes: its pods that are, and those that will be."""
+    def _ending(self, revision: str) -> int:
+        """Pods on their way out."""
         workload = self.observed.workload(revision)
-        return max(workload.replicas, len(workload.pods)) if workload else 0
+        return sum(pod.terminating for pod in workload.pods) if workload else 0
+
+    def _taken(self, revision: str) -> int:
+        """Room that a revision takes: its pods that are, those that will be, and those on their way out."""
+        workload = self.observed.workload(revision)
+        ending = self._ending(revision)
+        return max(workload.replicas, len(workload.pods) - ending) + ending if workload else 0
 
     def _elsewhere(self, *revisions: Revision) -> int:
         here = {r.id for r in revisions}

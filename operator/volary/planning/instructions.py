@@ -29,7 +29,7 @@ class Situation:
     @property
     def strategy(self) -> Strategy:
         """What the spec says."""
-        return chosen(self.desired.spec.rollout, self.desired.spec.replicas)
+        return chosen(self.desired.spec.rollout, self.desired.replicas)
 
     @property
     def stage(self) -> str:

@@ -4,20 +4,22 @@
 2. resolution  the spec becomes a revision, by a preflight if it is not known
 3. roles       stable and candidate, read off the marks
 4. rollout     the candidate goes at most one stage further, is promoted or given up: marks again
-5. traffic     pods and Service for those roles, in an order in which every prefix is safe
-6. history     revisions beyond it are forgotten
-7. report      the status
+5. scaling     what is left to an autoscaler or to people, and their bounds
+6. traffic     pods and Service for those roles, in an order in which every prefix is safe
+7. history     revisions beyond it are forgotten
+8. report      the status
 
 A verdict is written as a mark on its ControllerRevision before anything follows from it, so a
 crash at any point repeats at most what is idempotent, and a wiped status forgets no failure.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from volary.api.v1alpha1 import RolloutStatus
 from volary.common.reasons import Reason
-from volary.planning import identity, report, requests, resolution, rollout, traffic
+from volary.planning import identity, readiness, report, requests, resolution, rollout, scaling, traffic
 from volary.planning.course import Course, earliest
 from volary.planning.model import (
     Action,
@@ -45,8 +47,12 @@ def plan(desired: Desired, observed: Observed, now: datetime) -> Plan:
     remembered = desired.status.rollout
     desired = _instructed(desired, asked.memory)
     resolved = resolution.resolve(desired, _without_preflight(asked), request, now)
+    desired = scaling.settle(desired, resolved.observed, assign(resolved.observed, request).stable)
     verdict = _judge(desired, resolved.observed, request, now)
-    steering = traffic.steer(desired, verdict.observed, verdict.roles, verdict.course, now)
+    released = scaling.release(desired, verdict.observed, verdict.roles)
+    contested = scaling.contested(desired, observed, now)
+    steering = traffic.steer(desired, verdict.observed, verdict.roles, verdict.course, now, contested)
+    tended = scaling.tend(desired, verdict.observed, verdict.roles)
     forgotten = _forget(desired, verdict.observed, verdict.roles, steering.traffic)
     situation = report.Situation(
         desired=desired,
@@ -60,10 +66,10 @@ def plan(desired: Desired, observed: Observed, now: datetime) -> Plan:
     )
     refused = resolution.refusal(desired, resolved.refused) if resolved.refused else None
     return Plan(
-        actions=(*asked.actions, *resolved.actions, *verdict.actions, *steering.actions, *forgotten),
+        actions=(*asked.actions, *resolved.actions, *verdict.actions, *released, *tended, *steering.actions, *forgotten),
         status=report.status(situation),
         facts=(*asked.facts, *_superseded(desired, remembered, verdict), *resolved.facts, *((refused,) if refused else ()), *verdict.facts),
-        wake_at=_wake_at(resolved, verdict.course, steering),
+        wake_at=_wake_at(resolved, verdict.course, steering, contested.values()),
     )
 
 
@@ -97,7 +103,8 @@ def _judge(desired: Desired, observed: Observed, request: str, now: datetime) ->
     candidate = roles.candidate
     if candidate is None:
         return _Verdict(observed=observed, roles=roles)
-    course = rollout.advance(desired, observed, candidate, roles.stable, now)
+    settled, matures = readiness.seasoned(observed, candidate.id, timedelta(seconds=desired.spec.rollout.min_ready_seconds), now)
+    course = rollout.advance(desired, settled, candidate, roles.stable, now)
     began = _began(desired, candidate, roles)
     if course.failed is not None:
         text = f"version {candidate.version} is given up: {course.failed.message}"
@@ -107,6 +114,7 @@ def _judge(desired: Desired, observed: Observed, request: str, now: datetime) ->
         top = max(r.promoted for r in observed.revisions)
         fact = Fact(reason=Reason.PROMOTED, message=f"version {candidate.version} is stable now")
         return _mark(observed, replace(candidate, promoted=top + 1), request, (*began, *course.facts, fact))
+    course = replace(course, wake_at=earliest(course.wake_at, matures))
     return _Verdict(observed=observed, roles=roles, course=course, facts=(*began, *course.facts))
 
 
@@ -116,7 +124,7 @@ def _began(desired: Desired, candidate: Revision, roles: Roles) -> tuple[Fact, .
         return ()
     if roles.stable is None:
         return (Fact(reason=Reason.PODS_STARTING, message=f"starting version {candidate.version}, the first to serve"),)
-    surge = chosen(desired.spec.rollout, desired.spec.replicas).surge
+    surge = chosen(desired.spec.rollout, desired.replicas).surge
     how = "beside" if surge is None else f"with a surge of {surge} in place of pods of"
     text = f"starting version {candidate.version} ({candidate.id}) {how} version {roles.stable.version}"
     return (Fact(reason=Reason.CANARY_STARTED, message=text),)
@@ -148,5 +156,6 @@ def _forget(desired: Desired, observed: Observed, roles: Roles, traffic: Traffic
     return tuple(DeleteRevision(revision=r.id) for r in idle[desired.spec.history :])
 
 
-def _wake_at(resolved: resolution.Resolution, course: Course | None, steering: Steering) -> datetime | None:
-    return earliest(resolved.wake_at, course.wake_at if course else None, steering.retiring.until if steering.retiring else None)
+def _wake_at(resolved: resolution.Resolution, course: Course | None, steering: Steering, more: Iterable[datetime]) -> datetime | None:
+    retires = steering.retiring.until if steering.retiring else None
+    return earliest(resolved.wake_at, course.wake_at if course else None, retires, *more)

@@ -13,6 +13,7 @@ from volary.api.v1alpha1 import (
 )
 from volary.common.reasons import Reason
 from volary.planning.course import Course
+from volary.planning.labels import selector
 from volary.planning.model import Desired, Observed, Only, Problem, Revision, Shared
 from volary.planning.resolution import Resolution
 from volary.planning.roles import Roles
@@ -37,7 +38,7 @@ class Situation:
     @property
     def strategy(self) -> Strategy:
         """What the spec says of it."""
-        return chosen(self.desired.spec.rollout, self.desired.spec.replicas)
+        return chosen(self.desired.spec.rollout, self.desired.replicas)
 
 
 def status(situation: Situation) -> ModelDeploymentStatus:
@@ -56,7 +57,9 @@ def status(situation: Situation) -> ModelDeploymentStatus:
         retiring=situation.steering.retiring,
         history=_history(situation),
         request=situation.request,
-        ready=f"{stable.ready if stable else 0}/{situation.desired.spec.replicas}",
+        replicas=sum(one.replicas for one in (stable, canary) if one is not None),
+        selector=selector(situation.desired.name),
+        ready=f"{stable.ready if stable else 0}/{situation.desired.replicas}",
         conditions=_conditions(situation, phase, problem),
     )
 
@@ -95,7 +98,7 @@ def _settled_phase(situation: Situation) -> tuple[Phase, Problem]:
         return (Phase.ROLLED_BACK if there else Phase.ROLLING_BACK), _while_serving(situation, problem)
     if stable is None:
         return Phase.PENDING, Problem(reason=Reason.PODS_STARTING, message="nothing serves yet")
-    ready, replicas = situation.observed.ready(stable.id), situation.desired.spec.replicas
+    ready, replicas = situation.observed.ready(stable.id), situation.desired.replicas
     if traffic == Only(stable.id) and ready >= replicas:
         return Phase.SERVING, Problem(reason=Reason.SERVING, message=f"version {stable.version} serves all traffic")
     workload = situation.observed.workload(stable.id)

@@ -16,7 +16,7 @@ def retiring(
 
     A canary that shares the traffic ends it: a shared Service would select these pods too.
     """
-    linger = chosen(desired.spec.rollout, desired.spec.replicas).linger
+    linger = chosen(desired.spec.rollout, desired.replicas).linger
     if not linger or roles.stable is None or traffic != Only(roles.stable.id) or (course is not None and course.shares):
         return None
     used = {r.id for r in (roles.stable, roles.candidate) if r is not None}

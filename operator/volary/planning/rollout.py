@@ -18,7 +18,7 @@ from volary.planning.strategy import chosen
 
 def advance(desired: Desired, observed: Observed, candidate: Revision, stable: Revision | None, now: datetime) -> Course:
     """One look at the candidate: at most one stage further."""
-    strategy = chosen(desired.spec.rollout, desired.spec.replicas)
+    strategy = chosen(desired.spec.rollout, desired.replicas)
     stage = Stage(desired=desired, observed=observed, strategy=strategy, candidate=candidate, stable=stable, now=now)
     course = _course(stage, _skip_steps(stage, _recall(stage)))
     workload = observed.workload(candidate.id)

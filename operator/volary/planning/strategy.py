@@ -22,7 +22,7 @@ class Strategy:
     approval: bool  # a person lets it take all traffic
     preview: bool  # a Service of its own while it is a candidate
     linger: timedelta  # how long the pods of the revision before stay
-    surge: int | None  # pods beyond `replicas`; None: as many as a step needs
+    surge: int | None  # pods beyond `replicas`, which is a number of the spec's then; None: as many as a step needs
 
     @property
     def room(self) -> int | None:

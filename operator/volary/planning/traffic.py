@@ -4,7 +4,7 @@ Capacity up, then traffic, then capacity down. Traffic leaves a revision before 
 reaches a revision only after its pods are ready.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -41,13 +41,16 @@ class Steering:
     retiring: RetiringStatus | None = None
 
 
-def steer(desired: Desired, observed: Observed, roles: Roles, course: Course | None, now: datetime) -> Steering:
-    """The actions, and the traffic once they are done."""
+def steer(
+    desired: Desired, observed: Observed, roles: Roles, course: Course | None, now: datetime, contested: Collection[str] = ()
+) -> Steering:
+    """The actions, and the traffic once they are done. The number of `contested` revisions is left as it is for now."""
     traffic = _traffic(desired, observed, roles, course)
     wanted = capacity.wanted(desired, observed, roles, course, traffic)
     stays = retiring(desired, observed, roles, course, traffic, now)
-    grow = tuple(EnsureWorkload(revision=r, replicas=n) for r, n in wanted if _replicas_now(observed, r) < n)
-    shrink = tuple(EnsureWorkload(revision=r, replicas=n) for r, n in wanted if _replicas_now(observed, r) > n)
+    ours = [(r, n) for r, n in wanted if r.id not in contested]
+    grow = tuple(_ensure(desired, roles, r, n) for r, n in ours if _replicas_now(observed, r) < n)
+    shrink = tuple(_ensure(desired, roles, r, n) for r, n in ours if _replicas_now(observed, r) > n and not _floats(desired, roles, r))
     move = (Route(to=traffic),) if not isinstance(traffic, NoService) and traffic != observed.traffic else ()
     drained = {r.id for r, n in wanted if n > 0 or _has_pods(observed, r)}
     remove = _remove(observed, roles, traffic, drained | ({stays.revision} if stays is not None else set()))
@@ -59,9 +62,18 @@ def steer(desired: Desired, observed: Observed, roles: Roles, course: Course | N
     )
 
 
+def _floats(desired: Desired, roles: Roles, revision: Revision) -> bool:
+    """Only stable's number is ever left to others: that of a canary is its share of the traffic."""
+    return desired.floating and revision == roles.stable
+
+
+def _ensure(desired: Desired, roles: Roles, revision: Revision, replicas: int) -> EnsureWorkload:
+    return EnsureWorkload(revision=revision, replicas=replicas, floating=_floats(desired, roles, revision))
+
+
 def _preview(desired: Desired, observed: Observed, roles: Roles, course: Course | None) -> tuple[Action, ...]:
     """An address of the candidate's own while stable has all the traffic. It is no way for clients' requests, so its order is free."""
-    strategy = chosen(desired.spec.rollout, desired.spec.replicas)
+    strategy = chosen(desired.spec.rollout, desired.replicas)
     shown = roles.candidate if strategy.preview and course is not None and roles.stable is not None else None
     revision = None if shown is None else shown.id
     return () if observed.preview == revision else (Preview(revision=revision),)
@@ -110,7 +122,7 @@ def _may_share(observed: Observed, roles: Roles, course: Course | None) -> bool:
 
 def _can_take_over(desired: Desired, observed: Observed, target: Revision, serving: str) -> bool:
     """From a revision that serves to another: the target has all its pods, or at least as many as serve now."""
-    enough = max(1, min(desired.spec.replicas, observed.ready(serving)))
+    enough = max(1, min(desired.replicas, observed.ready(serving)))
     return serving == target.id or observed.ready(target.id) >= enough
 
 
@@ -124,7 +136,7 @@ def _out_of_shared(desired: Desired, observed: Observed, target: Revision) -> On
 
     def worth(revision: Revision) -> tuple[bool, int, bool, int]:
         good = revision.failed is None and (revision.promoted > 0 or revision.id == target.id)
-        ready = min(observed.ready(revision.id), desired.spec.replicas)
+        ready = min(observed.ready(revision.id), desired.replicas)
         return good and ready > 0, ready, revision.id == target.id, revision.promoted
 
     return Only(max(observed.revisions, key=worth).id)
