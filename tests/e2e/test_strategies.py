@@ -33,8 +33,9 @@ def example(name: str, *durations: str) -> dict[str, Any]:
     """spec.rollout of an example, with steps that last seconds and rules for the few requests of a test."""
     spec: dict[str, Any] = yaml.safe_load((EXAMPLES / f"{name}.yaml").read_text("utf-8"))["spec"]
     rollout: dict[str, Any] = spec["rollout"]
-    for step, lasts in zip(rollout.get("steps", ()), durations, strict=True):
+    for step, lasts in zip(rollout.get("steps") or (), durations, strict=True):
         step["duration"] = lasts
+    rollout.setdefault("steps", None)  # not those that models of these tests have otherwise
     return rollout | {"analysis": {"interval": "1s", "errors": {"tolerance": "5%"}}, "progressDeadline": "60s"}
 
 

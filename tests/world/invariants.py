@@ -304,10 +304,10 @@ def _pods_are_right(revision: Revision, replicas: int, seen: Observed, turn: Tur
     workload = seen.workload(revision.id)
     if spec.rollout.surge is None or replicas <= (workload.replicas if workload else 0):
         return
-    after = replace(workload or Workload(revision=revision.id, replicas=0), replicas=replicas)
-    others = tuple(w for w in seen.workloads if w.revision != revision.id)
-    taken = len(seen.strangers) + sum(map(_room_of, (*others, after)))
-    assert taken <= _pods(turn) + spec.rollout.surge, f"{taken} pods, and room for {_pods(turn)} + {spec.rollout.surge}"
+    now = workload or Workload(revision=revision.id, replicas=0)
+    elsewhere = len(seen.strangers) + sum(_room_of(w) for w in seen.workloads if w.revision != revision.id)
+    taken, room = _room_of(replace(now, replicas=replicas)), _pods(turn) + spec.rollout.surge
+    assert taken == _room_of(now) or elsewhere + taken <= room, f"{elsewhere} + {taken} pods, and room for {room}"
 
 
 def _room_of(workload: Workload) -> int:

@@ -70,19 +70,26 @@ class Rollout(Spec):
 
 # ---- what does not go together ------------------------------------------------------------------
 
-_WRITTEN_DEFAULTS = ", ".join(rules.literal(f"{step.weight} {step.duration}") for step in DEFAULT_STEPS)
-_BLUE_GREEN = rules.literal(StrategyName.BLUE_GREEN)
+_ARE_DEFAULT = " && ".join(
+    [
+        f"self.steps.size() == {len(DEFAULT_STEPS)}",
+        *(
+            f"self.steps[{n}].weight == {s.weight} && self.steps[{n}].duration == {rules.literal(s.duration)}"
+            for n, s in enumerate(DEFAULT_STEPS)
+        ),
+        "self.steps.all(s, !s.approval && !has(s.analysis))",
+    ]
+)
+_CANARY = f"!has(self.strategy) || self.strategy != {rules.literal(StrategyName.BLUE_GREEN)}"  # it is absent in the default of spec.rollout
 
 # The API server fills the default steps in before it evaluates a rule: they are as good as none.
 NO_STEPS = rules.Rule(
-    expression=f"self.strategy != {_BLUE_GREEN} || self.steps.size() == 0"
-    f' || (self.steps.map(s, string(s.weight) + " " + s.duration) == [{_WRITTEN_DEFAULTS}]'
-    " && self.steps.all(s, !s.approval && !has(s.analysis)))",
+    expression=f"{_CANARY} || !has(self.steps) || self.steps.size() == 0 || ({_ARE_DEFAULT})",
     message="strategy BlueGreen takes all traffic at once: remove spec.rollout.steps, or write strategy: Canary",
     holds=lambda rollout: rollout.strategy is not StrategyName.BLUE_GREEN or rollout.steps in {(), DEFAULT_STEPS},
 )
 NO_SURGE = rules.Rule(
-    expression=f"self.strategy != {_BLUE_GREEN} || !has(self.surge)",
+    expression=f"{_CANARY} || !has(self.surge)",
     message="strategy BlueGreen starts all pods beside the old ones: remove spec.rollout.surge, or write strategy: Canary",
     holds=lambda rollout: rollout.strategy is not StrategyName.BLUE_GREEN or rollout.surge is None,
 )
@@ -110,7 +117,7 @@ def _step_rates_hold(rollout: Rollout) -> bool:
 
 _OWN, _COMMON = "s.analysis.errors", "self.analysis.errors"
 STEP_RATES = rules.Rule(
-    expression=f"self.steps.all(s, !has(s.analysis) || !has({_OWN}) || (has({_OWN}.maxRate)"
+    expression=f"!has(self.steps) || self.steps.all(s, !has(s.analysis) || !has({_OWN}) || (has({_OWN}.maxRate)"
     f" ? (has({_OWN}.tolerance) ? ({_in_order(f'{_OWN}.tolerance', f'{_OWN}.maxRate')})"
     f" : ({_in_order(f'{_COMMON}.tolerance', f'{_OWN}.maxRate')}))"
     f" : (!has({_OWN}.tolerance) || !has({_COMMON}.maxRate) || {_in_order(f'{_OWN}.tolerance', f'{_COMMON}.maxRate')})))",
