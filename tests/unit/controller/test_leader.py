@@ -11,6 +11,7 @@ from volary.adapters.cluster import LEASES, SERVICES, Body, Cluster
 from volary.adapters.cluster_fake import FakeCluster
 from volary.adapters.lease import ClusterLease
 from volary.common.errors import Transient
+from volary.common.names import FIELD_MANAGER
 from volary.common.reasons import Reason
 from volary.controller.leader import DURATION, Fenced, Leader, NotLeader
 
@@ -190,7 +191,7 @@ def test_frozen_in_the_middle_of_a_plan() -> None:
 
 def test_a_write_that_is_not_answered_before_the_term_ends() -> None:
     class Slow(FakeCluster):
-        async def apply(self, body: Body) -> Body:
+        async def apply(self, body: Body, *, manager: str = FIELD_MANAGER) -> Body:  # noqa: ARG002 -- as the real one
             await asyncio.Event().wait()
             return body
 
