@@ -18,7 +18,7 @@ from tests.support import load, wait
 from tests.support.kubectl import condition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
     from tests.demo.stage import Stage
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "manifests" / "examples"
-SOON = 2.0  # seconds from a request to what it asks for
+SOON = 6.0  # seconds from a wish to its beginning: below 1 on a quiet machine
 
 
 def example(name: str, *durations: str) -> dict[str, Any]:
@@ -87,21 +87,22 @@ def selects(serving: Serving) -> str:
     return str((found or {})["spec"]["selector"].get("serving.volary.dev/revision", ""))
 
 
-def seconds_until_traffic_is_back(serving: Serving, revision: str) -> float:
-    """`volary rollback`, from the moment the wish is written."""
+def seconds_from_wish(serving: Serving, happened: Callable[[], object]) -> float:
+    """From the moment `volary rollback` has written its wish until something has happened."""
     written: list[float] = []
 
-    def asked() -> bool:
+    def seen() -> bool:
         body = serving.stage.kubectl.get("ModelDeployment", serving.watch.namespace, serving.watch.name) or {}
         if not written and "rollback" in (body["metadata"].get("annotations") or {}).get("serving.volary.dev/request", ""):
             written.append(time.monotonic())
-        return selects(serving) == revision
+        return bool(happened())
 
     asking = threading.Thread(target=done, args=(serving, "rollback"))
     asking.start()
-    wait.until("traffic is back", asked, 60, poll=0.05)
+    wait.until("it is on its way back", seen, 60, poll=0.05)
     took = time.monotonic() - written[0]
     asking.join()
+    print(f"rollback began after {took:.2f} s")
     return took
 
 
@@ -120,7 +121,7 @@ def test_blue_green_waits_behind_its_preview_then_switches_and_returns_at_once(b
     begun.until_serving("2.0.0")
     assert begun.watch.status["retiring"]["version"] == "1.0.0"
     assert begun.stage.kubectl.get("Service", begun.watch.namespace, "fraud-preview") is None
-    assert seconds_until_traffic_is_back(begun, stable) < SOON
+    assert seconds_from_wish(begun, lambda: selects(begun) == stable) < SOON
     begun.until_said("RollbackRequested", "RolledBack")
     wait.until("only the pods of 1.0.0 are left", lambda: len(begun.pods()) == 2, 60, seen=lambda: names(begun.pods()))
 
@@ -152,11 +153,8 @@ def test_a_person_pauses_resumes_approves_and_skips(begun: Serving) -> None:
     done(begun, "skip")
     begun.until_serving("2.0.0")
     wait.until("the pods of 1.0.0 are gone", lambda: len(begun.pods()) == 2, 60, seen=lambda: names(begun.pods()))
-    started = time.monotonic()
-    done(begun, "rollback")
-    wanted = f"fraud-{before}"
-    wait.until("its pods start", lambda: begun.stage.kubectl.get("Deployment", begun.watch.namespace, wanted), 20, poll=0.05)
-    assert time.monotonic() - started < 3 * SOON  # with the start of the command itself
+    own = f"fraud-{before}"
+    assert seconds_from_wish(begun, lambda: begun.stage.kubectl.get("Deployment", begun.watch.namespace, own)) < SOON
     begun.until_said("RollbackRequested", "RolledBack")
     assert selects(begun) == before
     assert condition(begun.watch.body, "Available")["status"] == "True"
