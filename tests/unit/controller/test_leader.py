@@ -11,7 +11,6 @@ from volary.adapters.cluster import LEASES, SERVICES, Body, Cluster
 from volary.adapters.cluster_fake import FakeCluster
 from volary.adapters.lease import ClusterLease
 from volary.common.errors import Transient
-from volary.common.names import FIELD_MANAGER
 from volary.common.reasons import Reason
 from volary.controller.leader import DURATION, Fenced, Leader, NotLeader
 
@@ -191,7 +190,7 @@ def test_frozen_in_the_middle_of_a_plan() -> None:
 
 def test_a_write_that_is_not_answered_before_the_term_ends() -> None:
     class Slow(FakeCluster):
-        async def apply(self, body: Body, *, manager: str = FIELD_MANAGER) -> Body:
+        async def apply(self, body: Body, *, manager: str = "") -> Body:
             await asyncio.Event().wait()
             return body
 
