@@ -15,6 +15,9 @@ from volary.api.v1alpha1.analysis import (
     OnInconclusive,
     RestartAnalysis,
     SaturationAnalysis,
+    StepAnalysis,
+    StepErrors,
+    overridden,
 )
 from volary.api.v1alpha1.base import Spec, Status, cel, duration, percent, rule, seconds
 from volary.api.v1alpha1.memory import (
@@ -29,11 +32,11 @@ from volary.api.v1alpha1.memory import (
 )
 from volary.api.v1alpha1.model import Model, SchemaChange, Storage, Verify
 from volary.api.v1alpha1.resource import Metadata, ModelDeployment
-from volary.api.v1alpha1.rollout import DEFAULT_STEPS, Rollout, Step
+from volary.api.v1alpha1.rollout import DEFAULT_STEPS, Rollout, Step, StrategyName, analysis_of
 from volary.api.v1alpha1.runtime import PodTemplate, Resources, Runtime, RuntimeName, Toleration, TopologySpread
 from volary.api.v1alpha1.scaling import Autoscaling, DisruptionBudget
 from volary.api.v1alpha1.spec import ModelDeploymentSpec
-from volary.api.v1alpha1.status import Condition, HistoryEntry, ModelDeploymentStatus, Phase, RequestStatus, RevisionStatus
+from volary.api.v1alpha1.status import Condition, HistoryEntry, ModelDeploymentStatus, Phase, RequestStatus, RetiringStatus, RevisionStatus
 
 __all__ = [
     "DEFAULT_STEPS",
@@ -62,6 +65,7 @@ __all__ = [
     "RequestStatus",
     "Resources",
     "RestartAnalysis",
+    "RetiringStatus",
     "RevisionStatus",
     "Rollout",
     "RolloutStatus",
@@ -72,13 +76,18 @@ __all__ = [
     "Spec",
     "Status",
     "Step",
+    "StepAnalysis",
+    "StepErrors",
     "Storage",
+    "StrategyName",
     "Toleration",
     "TopologySpread",
     "Verify",
     "WatchStatus",
+    "analysis_of",
     "cel",
     "duration",
+    "overridden",
     "percent",
     "rule",
     "seconds",

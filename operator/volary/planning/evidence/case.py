@@ -8,7 +8,7 @@ names there: they gate like the rest, and a sample leaves them alone.
 from collections.abc import Iterable
 from datetime import datetime
 
-from volary.api.v1alpha1 import Analysis, DriftEvidence, Evidence, LatencyEvidence, MetricState, RolloutStatus, duration
+from volary.api.v1alpha1 import Analysis, DriftEvidence, Evidence, LatencyEvidence, MetricState, RolloutStatus, analysis_of, duration
 from volary.common.reasons import REASONS, Kind, Reason
 from volary.planning.evidence import comparison, drift, latency, limits
 from volary.planning.evidence.betting import ALPHA
@@ -31,8 +31,8 @@ def share(analysis: Analysis) -> float:
 
 def sample_due(desired: Desired, now: datetime) -> bool:
     """Whether the pods' counters should be read before the next plan."""
-    interval = duration(desired.spec.rollout.analysis.interval)
     memory, watch = desired.status.rollout, desired.status.watch
+    interval = duration(analysis_of(desired.spec.rollout, memory.step if memory else -1).interval)
     if memory is not None:
         return memory.step >= 0 and (memory.last_sample_at is None or now - memory.last_sample_at >= interval)
     return watch is not None and (watch.last_sample_at is None or now - watch.last_sample_at >= interval)
