@@ -165,6 +165,77 @@ def no_traffic() -> Story:
     return told
 
 
+JUDGED_BY_ALL = {"interval": "5s", "latency": {}, "drift": {}, "restarts": {}}
+STEPS = [{"weight": 25, "duration": "1m"}, {"weight": 50, "duration": "1m"}]
+
+
+@ends(Phase.ROLLED_BACK)
+def latency_rolls_back() -> Story:
+    told = serving(
+        "No request of the canary fails, most are slow", {"2.0.0": bundles.SLOW}, rollout={"steps": STEPS, "analysis": JUDGED_BY_ALL}
+    )
+    told.deploys("2.0.0")
+    told.goes_on(minutes=5)
+    return told
+
+
+@ends(Phase.ROLLED_BACK)
+def drift_rolls_back() -> Story:
+    told = serving(
+        "The canary is quick and never fails, and says yes four times as often",
+        {"2.0.0": bundles.DRIFTED},
+        rollout={"steps": STEPS, "analysis": JUDGED_BY_ALL},
+    )
+    told.deploys("2.0.0")
+    told.goes_on(minutes=5)
+    return told
+
+
+@ends(Phase.SERVING)
+def every_metric_passes() -> Story:
+    told = serving("An equal canary, judged by all there is", rollout={"steps": STEPS, "analysis": JUDGED_BY_ALL})
+    told.deploys("2.0.0")
+    told.goes_on(minutes=5)
+    return told
+
+
+@ends(Phase.SERVING)
+def drift_that_only_reports() -> Story:
+    analysis = {"interval": "5s", "drift": {"dryRun": True}}
+    told = serving(
+        "The canary answers differently, which is what it was trained for",
+        {"2.0.0": bundles.DRIFTED},
+        rollout={"steps": STEPS, "analysis": analysis},
+    )
+    told.deploys("2.0.0")
+    told.goes_on(minutes=5)
+    return told
+
+
+# ---- after the promotion ------------------------------------------------------------------------------
+
+WATCHED = {"steps": STEPS, "analysis": {"interval": "5s"}, "watchAfterPromotion": "15m"}
+
+
+@ends(Phase.ROLLED_BACK)
+def bad_after_promotion() -> Story:
+    told = serving("A version that was promoted turns bad, and the one before it returns", rollout=WATCHED, stagger=2)
+    told.deploys("2.0.0")
+    told.goes_on(minutes=5)
+    told.says("clients begin to send what version 2.0.0 cannot answer")
+    told.world.cluster.spoil("2.0.0", bundles.FAILING)
+    told.goes_on(minutes=5)
+    return told
+
+
+@ends(Phase.SERVING)
+def good_after_promotion() -> Story:
+    told = serving("A version that was promoted stays good: the watch ends", rollout=WATCHED)
+    told.deploys("2.0.0")
+    told.goes_on(minutes=20)
+    return told
+
+
 # ---- people change their minds ----------------------------------------------------------------------
 
 

@@ -233,9 +233,9 @@ def _is_prediction(body: Any) -> bool:
     return label["data"][0] in range(10) and len(probabilities["data"]) == 10 and abs(sum(probabilities["data"]) - 1) < 1e-3
 
 
-async def _main(url: str, rate: float) -> None:
+async def _main(url: str, rate: float, thinnest: int) -> None:
     parts = urlsplit(url)
-    sender = Sender(Target(parts.hostname or "", parts.port or 80, parts.path, bodies()), rate)
+    sender = Sender(Target(parts.hostname or "", parts.port or 80, parts.path, bodies(thinnest)), rate)
     loop = asyncio.get_running_loop()
     # Whoever started us may be killed: the end of standard input is noticed in every case.
     threading.Thread(target=lambda: (sys.stdin.read(), loop.call_soon_threadsafe(sender.stop)), daemon=True).start()
@@ -247,11 +247,13 @@ async def _main(url: str, rate: float) -> None:
     await work
 
 
-def bodies() -> list[bytes]:
-    """A request for each row of the data set."""
+def bodies(thinnest: int = 100) -> list[bytes]:
+    """A request for each row of the data set, or for those with the least ink: so many percent."""
     from sklearn.datasets import load_digits  # type: ignore[import-untyped] # a second to import, in this process only
 
     rows = load_digits().data.tolist()
+    if thinnest < 100:
+        rows = sorted(rows, key=sum)[: len(rows) * thinnest // 100]
     return [json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 64], "data": row}]}).encode() for row in rows]
 
 
@@ -260,8 +262,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="HTTP load on a model until standard input ends")
     parser.add_argument("--url", required=True)
     parser.add_argument("--rate", type=float, default=RATE)
+    parser.add_argument("--thinnest", type=int, default=100)
     options = parser.parse_args()
-    asyncio.run(_main(options.url, options.rate))
+    asyncio.run(_main(options.url, options.rate, options.thinnest))
 
 
 # ---- the process that watches
@@ -270,13 +273,13 @@ def main() -> None:
 class Load:
     """A running load: `totals` is at most a quarter of a second old."""
 
-    def __init__(self, url: str, rate: float = RATE) -> None:
+    def __init__(self, url: str, rate: float = RATE, thinnest: int = 100) -> None:
         """Begins once the address takes connections: kube-proxy may learn of ready pods a second later than the status."""
         self.url = url
         self._totals = Totals()
         wait.until(f"{url} takes connections", lambda: _reachable(url), 30)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.load", "--url", url, "--rate", str(rate)],
+            [sys.executable, "-m", "tests.support.load", "--url", url, "--rate", str(rate), "--thinnest", str(thinnest)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=_REPOSITORY,

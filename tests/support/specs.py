@@ -82,14 +82,28 @@ def specs() -> st.SearchStrategy[dict[str, Any]]:
         minRequests=st.integers(0, 1_000_000_000),
         interval=_DURATION,
         onInconclusive=st.sampled_from([str(word) for word in OnInconclusive]),
+        latency=_some(maxDuration=st.integers(1, 9999).map(lambda number: f"{number}ms"), tolerance=_PERCENT, dryRun=st.booleans()),
+        drift=_some(tolerance=_PERCENT, dryRun=st.booleans()),
+        restarts=_some(max=st.integers(0, 1000)),
+        saturation=st.fixed_dictionaries({"maxInFlight": st.integers(1, 100_000)}),
     )
     common = {"history": st.integers(1, 50), "disruptionBudget": _budget()}
     free, limited = {"rollout": _rollout(analysis), **common}, {"rollout": _limited(analysis), **common}
-    return st.one_of(
+    good = st.one_of(
         st.fixed_dictionaries({"model": model, "runtime": runtime}, optional={"replicas": st.integers(1, 1000), **free}),
         st.fixed_dictionaries({"model": model, "runtime": runtime, "replicas": st.integers(1, 1000)}, optional=limited),
         st.fixed_dictionaries({"model": model, "runtime": runtime, "autoscaling": _autoscaling()}, optional=free),
     )
+    return good.map(_counted)
+
+
+def _counted(spec: dict[str, Any]) -> dict[str, Any]:
+    """Without what another runtime's server does not count."""
+    if spec["runtime"]["name"] != RuntimeName.ONNXRUNTIME:
+        analysis = spec.get("rollout", {}).get("analysis", {})
+        for name in ("latency", "drift", "saturation"):
+            analysis.pop(name, None)
+    return spec
 
 
 def _template() -> st.SearchStrategy[dict[str, Any]]:

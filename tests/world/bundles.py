@@ -17,6 +17,8 @@ class Bundle:
     start: timedelta = timedelta(seconds=4)  # from the start of a pod until it is ready, or meets its fate
     fate: Problem | None = None  # what its pods meet instead of getting ready
     errors: float = 0.0  # share of requests that fail with 5xx
+    slow: float = 0.02  # share of requests that take longer than 50 ms
+    odd: float = 0.1  # share of answers of class 1; the others are of class 0
 
 
 GOOD = Bundle()
@@ -27,6 +29,8 @@ HUNGRY = Bundle(fate=Problem(reason=Reason.OUT_OF_MEMORY, message="container ser
 NO_IMAGE = Bundle(fate=Problem(reason=Reason.IMAGE_PULL_FAILED, message="image mine:2 of container server: not found"))
 SILENT = Bundle(start=timedelta(days=365))  # never ready, never says why
 FAILING = Bundle(errors=0.2)
+SLOW = Bundle(slow=0.6)
+DRIFTED = Bundle(odd=0.4)
 FLAWED = Bundle(errors=0.004)  # below the tolerance of 1 %
 
 

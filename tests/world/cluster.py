@@ -5,6 +5,7 @@ reaches the nodes a second later, garbage collection takes its time, and clients
 the while. `watch` is called after every change, so nothing bad can happen unseen in between.
 """
 
+import math
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -74,6 +75,9 @@ class ModelPod:
     gone: datetime | None = None  # told to end; gone then
     requests: int = 0
     errors: int = 0
+    slow: float = 0.0
+    odd: float = 0.0
+    restarts: int = 0
 
     def seen(self) -> Pod:
         shown = None if self.ready or self.gone else self.problem
@@ -85,6 +89,20 @@ class ModelPod:
             ready=self.ready,
             terminating=self.gone is not None,
             problem=shown,
+            restarts=self.restarts,
+        )
+
+    def counted(self) -> Count:
+        """Its page of metrics."""
+        slow, odd = int(self.slow), int(self.odd)
+        return Count(
+            uid=self.uid,
+            revision=self.revision,
+            requests=self.requests,
+            errors=self.errors,
+            durations=((0.05, self.requests - slow), (1.0, self.requests), (math.inf, self.requests)),
+            outputs=(("label:0", self.requests - odd), ("label:1", odd)),
+            restarts=self.restarts,
         )
 
 
@@ -191,7 +209,8 @@ class Cluster:
 
     def crash(self, pod: ModelPod, problem: Problem | None = None) -> None:
         """Not ready until it has started again, or never, if that is its bundle's fate."""
-        pod.ready, pod.problem = False, problem
+        pod.ready, pod.problem, pod.restarts = False, problem, pod.restarts + 1
+        pod.requests, pod.errors, pod.slow, pod.odd = 0, 0, 0.0, 0.0
         pod.due = self.now + self._bundle_of(pod).start
         self.watch()
 
@@ -200,6 +219,10 @@ class Cluster:
         pod.gone = pod.gone or self.now + DRAIN
         self._control()
         self.watch()
+
+    def spoil(self, version: str, bundle: Bundle) -> None:
+        """What was good is good no more: its inputs have changed."""
+        self.bundles[version] = bundle
 
     def heal(self, version: str) -> None:
         """Whatever was wrong with a bundle is mended; pods that met their fate start again."""
@@ -239,11 +262,7 @@ class Cluster:
 
     def counts(self) -> tuple[Count, ...]:
         """Of the pods that answer a scrape."""
-        return tuple(
-            Count(uid=pod.uid, revision=pod.revision, requests=pod.requests, errors=pod.errors)
-            for pod in self.pods
-            if pod.ready and pod.revision in self.deployments
-        )
+        return tuple(pod.counted() for pod in self.pods if pod.ready and pod.revision in self.deployments)
 
     def targeted(self) -> set[str]:
         """Revisions that the Service selects, whether or not they have a ready pod."""
@@ -334,8 +353,11 @@ class Cluster:
         each = int(requests / len(endpoints))
         self._owed = requests - each * len(endpoints)
         for pod in endpoints:
+            bundle = self._bundle_of(pod)
             pod.requests += each
-            pod.errors += min(each, int(each * self._bundle_of(pod).errors + self._random.random()))
+            pod.slow += each * bundle.slow
+            pod.odd += each * bundle.odd
+            pod.errors += min(each, int(each * bundle.errors + self._random.random()))
 
 
 def _selects(traffic: Traffic, pod: ModelPod) -> bool:

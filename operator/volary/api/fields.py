@@ -16,6 +16,9 @@ OBJECT_NAME_HINT = (
 Integer = Annotated[int, Strict()]  # 3.0, "3" and true are no numbers to the API server
 Flag = Annotated[bool, Strict()]
 Duration = Annotated[str, Field(max_length=16), rules.span(DURATION_HINT)]
+Latency = Annotated[
+    str, Field(max_length=8), rules.text(r"^[1-9][0-9]{0,5}(ms|s)$", "write a duration above zero in ms or s, such as 250ms or 2s")
+]
 Percent = Annotated[str, Field(max_length=8), rules.text(PERCENT_PATTERN, "write a percentage between 0% and 100%, such as 1% or 0.5%")]
 
 # Names of objects are derived from it: NAME (a Service), NAME-REVISION, NAME-preflight-REQUEST (a Job, 63 at most).

@@ -25,6 +25,7 @@ HELP = "show a ModelDeployment and how its rollout goes"
 
 _POLL = 1.0  # seconds between two looks
 _GOOD = frozenset({Phase.SERVING})
+_STYLES = {"Pass": "green", "Fail": "red"}  # of verdicts; the third is yellow
 _BAD = frozenset({Phase.REFUSED, Phase.FAILED, Phase.ROLLED_BACK, Phase.ROLLING_BACK})
 
 
@@ -78,7 +79,8 @@ def render(found: ModelDeployment, now: datetime) -> RenderableType:
     parts: list[RenderableType] = [title, *([Text(status.message)] if status.message else [])]
     if metadata.generation > status.observed_generation:
         parts.append(Text("the operator has not seen the latest change yet", style="yellow"))
-    parts += [*_steps(found, now), *_revisions(found), *_retiring(status), *_conditions(status.conditions), *_request(status)]
+    parts += [*_steps(found, now), *_revisions(found), *_retiring(status), *_metrics(status)]
+    parts += [*_conditions(status.conditions), *_request(status)]
     return Group(*parts)
 
 
@@ -106,6 +108,22 @@ def _revisions(found: ModelDeployment) -> Iterator[RenderableType]:
     yield table
 
 
+def _metrics(status: ModelDeploymentStatus) -> Iterator[RenderableType]:
+    """What each metric says, where there are more than errors; after a promotion, what is watched."""
+    states = status.rollout.verdicts if status.rollout else {}
+    if len(states) > 1:
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for column in ("METRIC", "VERDICT", "SEEN"):
+            table.add_column(column)
+        for name, state in states.items():
+            said = Text(f"{state.verdict}{', only reports' if state.dry_run else ''}", style=_STYLES.get(state.verdict, "yellow"))
+            table.add_row(name, said, state.message)
+        yield table
+    if status.watch is not None:
+        seen = f"{status.watch.errors} of {status.watch.requests} requests failed since its promotion"
+        yield Text(f"watched beside the record of version {status.watch.version_before}: {seen}", style="dim")
+
+
 def _row(revision: RevisionStatus) -> tuple[str, ...]:
     return (
         revision.version,
@@ -121,9 +139,8 @@ def _counts(requests: int, errors: int) -> tuple[str, str]:
 
 
 def _verdict(evidence: Evidence) -> Text:
-    styles = {"Pass": "green", "Fail": "red"}
     needed = f", about {evidence.requests_needed} more requests" if evidence.requests_needed else ""
-    return Text(f"{evidence.verdict}{needed}", style=styles.get(evidence.verdict, "yellow"))
+    return Text(f"{evidence.verdict}{needed}", style=_STYLES.get(evidence.verdict, "yellow"))
 
 
 def _steps(found: ModelDeployment, now: datetime) -> Iterator[RenderableType]:

@@ -101,6 +101,12 @@ class Reason(StrEnum):
     PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
     # Evidence
     ERROR_RATE_TOO_HIGH = "ErrorRateTooHigh"
+    LATENCY_TOO_HIGH = "LatencyTooHigh"
+    OUTPUT_DRIFT = "OutputDrift"
+    TOO_MANY_RESTARTS = "TooManyRestarts"
+    SATURATED = "Saturated"
+    WATCH_STARTED = "WatchStarted"
+    WATCH_ENDED = "WatchEnded"
     EVIDENCE_INCONCLUSIVE = "EvidenceInconclusive"
     # The operator itself
     API_UNAVAILABLE = "ApiUnavailable"
@@ -261,6 +267,22 @@ REASONS: Mapping[Reason, Meaning] = MappingProxyType(
             Kind.VERDICT, "The pods were not ready in time.", "The message names what the pods waited for."
         ),
         Reason.ERROR_RATE_TOO_HIGH: Meaning(Kind.VERDICT, "The canary fails more requests than stable; chance is excluded."),
+        Reason.LATENCY_TOO_HIGH: Meaning(Kind.VERDICT, "The canary has more slow requests than stable; chance is excluded."),
+        Reason.OUTPUT_DRIFT: Meaning(
+            Kind.VERDICT,
+            "The canary answers with other classes or values than stable does; chance is excluded.",
+            "Where that is meant, set spec.rollout.analysis.drift.dryRun or leave drift out, then run `volary retry NAME`.",
+        ),
+        Reason.TOO_MANY_RESTARTS: Meaning(
+            Kind.VERDICT, "The canary's servers were restarted more often than allowed.", "Look at `kubectl logs --previous` of the pod."
+        ),
+        Reason.SATURATED: Meaning(
+            Kind.VERDICT,
+            "A canary pod had more requests at once than allowed, look after look.",
+            "Raise spec.runtime.resources, spec.replicas or saturation.maxInFlight.",
+        ),
+        Reason.WATCH_STARTED: Meaning(Kind.PROGRESS, "The errors of the new stable are weighed against those of the one before it."),
+        Reason.WATCH_ENDED: Meaning(Kind.PROGRESS, "The time after the promotion is over; the new stable stays."),
         Reason.EVIDENCE_INCONCLUSIVE: Meaning(
             Kind.WAITING, "There were too few requests to tell.", "Wait, send traffic, or `volary promote NAME`."
         ),

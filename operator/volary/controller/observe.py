@@ -241,7 +241,7 @@ def _strangers(bodies: Iterable[Body], workloads: Sequence[Workload]) -> tuple[P
 def _targets(revision: Revision, candidates: Iterable[Pod]) -> list[Target]:
     metrics = registry.find(revision.runtime.name).metrics
     return [
-        Target(uid=pod.uid, revision=revision.id, url=f"http://{_host(pod.ip)}:{SERVER_PORT}", metrics=metrics)
+        Target(uid=pod.uid, revision=revision.id, url=f"http://{_host(pod.ip)}:{SERVER_PORT}", metrics=metrics, restarts=pod.restarts)
         for pod in candidates
         if pod.ip
     ]

@@ -35,6 +35,11 @@ def terminated(body: Body, container: str) -> Body | None:
     return next((_state(status, "terminated") for status in _statuses(body) if status.get("name") == container), None)
 
 
+def restarts(body: Body, container: str) -> int:
+    """How often a container was started again."""
+    return next((int(status.get("restartCount") or 0) for status in _statuses(body) if status.get("name") == container), 0)
+
+
 def ending(container: str, end: Body, body: Body) -> str:
     """`container server ended with exit code 1: no such file`."""
     if end.get("reason") == "OOMKilled":

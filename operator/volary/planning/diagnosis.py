@@ -7,7 +7,7 @@ granted: a field may be missing at any moment of a pod's life.
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from volary.common.names import FIELD_MANAGER, PREFLIGHT_CONTAINER, REVISION_LABEL
+from volary.common.names import FIELD_MANAGER, PREFLIGHT_CONTAINER, REVISION_LABEL, SERVER_CONTAINER
 from volary.common.outcome import Outcome, parse
 from volary.common.reasons import REASONS, Kind, Reason
 from volary.planning import containers
@@ -35,6 +35,7 @@ def pod(body: Body) -> Pod:
         terminating=terminating,
         problem=None if ready or terminating else _problem(body),
         ready_since=_ready_since(status) if ready else None,
+        restarts=containers.restarts(body, SERVER_CONTAINER),
     )
 
 

@@ -122,6 +122,7 @@ class Pod:
     terminating: bool = False
     problem: Problem | None = None
     ready_since: datetime | None = None
+    restarts: int = 0  # of its server
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,12 +164,16 @@ Traffic = NoService | Only | Shared
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Count:
-    """Counters of one pod since its server started."""
+    """Counters of one revision in one pod since its server started. What a server does not count is None or empty."""
 
     uid: str
     revision: str
     requests: int
     errors: int
+    durations: tuple[tuple[float, int], ...] = ()  # requests that took at most so many seconds; the last bound is infinite
+    outputs: tuple[tuple[str, int], ...] = ()  # answers by OUTPUT:BIN, sorted
+    in_flight: int | None = None  # requests not yet answered
+    restarts: int = 0  # of the server in the pod
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,8 @@
 1. requests    what a person asked for becomes marks on revisions
 2. resolution  the spec becomes a revision, by a preflight if it is not known
 3. roles       stable and candidate, read off the marks
-4. rollout     the candidate goes at most one stage further, is promoted or given up: marks again
+4. rollout     the candidate goes at most one stage further, is promoted or given up: marks again;
+               a new stable that proves worse than the one before it is given up too
 5. scaling     what is left to an autoscaler or to people, and their bounds
 6. traffic     pods and Service for those roles, in an order in which every prefix is safe
 7. history     revisions beyond it are forgotten
@@ -19,7 +20,7 @@ from datetime import datetime, timedelta
 
 from volary.api.v1alpha1 import RolloutStatus
 from volary.common.reasons import Reason
-from volary.planning import identity, readiness, report, requests, resolution, rollout, scaling, traffic
+from volary.planning import identity, readiness, report, requests, resolution, rollout, scaling, traffic, watch
 from volary.planning.course import Course, earliest
 from volary.planning.model import (
     Action,
@@ -38,6 +39,7 @@ from volary.planning.model import (
 from volary.planning.roles import Roles, assign
 from volary.planning.strategy import chosen
 from volary.planning.traffic import Steering
+from volary.planning.watch import Watched
 
 
 def plan(desired: Desired, observed: Observed, now: datetime) -> Plan:
@@ -49,6 +51,8 @@ def plan(desired: Desired, observed: Observed, now: datetime) -> Plan:
     resolved = resolution.resolve(desired, _without_preflight(asked), request, now)
     desired = scaling.settle(desired, resolved.observed, assign(resolved.observed, request).stable)
     verdict = _judge(desired, resolved.observed, request, now)
+    watched = watch.look(desired, verdict.observed, verdict.roles, now)
+    verdict = _taken_back(verdict, watched, request)
     released = scaling.release(desired, verdict.observed, verdict.roles)
     contested = scaling.contested(desired, observed, now)
     steering = traffic.steer(desired, verdict.observed, verdict.roles, verdict.course, now, contested)
@@ -61,6 +65,7 @@ def plan(desired: Desired, observed: Observed, now: datetime) -> Plan:
         resolution=resolved,
         course=verdict.course,
         steering=steering,
+        watch=None if watched.failed else watched.memory,
         request=asked.record,
         now=now,
     )
@@ -69,7 +74,7 @@ def plan(desired: Desired, observed: Observed, now: datetime) -> Plan:
         actions=(*asked.actions, *resolved.actions, *verdict.actions, *released, *tended, *steering.actions, *forgotten),
         status=report.status(situation),
         facts=(*asked.facts, *_superseded(desired, remembered, verdict), *resolved.facts, *((refused,) if refused else ()), *verdict.facts),
-        wake_at=_wake_at(resolved, verdict.course, steering, contested.values()),
+        wake_at=_wake_at(resolved, verdict.course, steering, (*contested.values(), *((watched.wake_at,) if watched.wake_at else ()))),
     )
 
 
@@ -116,6 +121,17 @@ def _judge(desired: Desired, observed: Observed, request: str, now: datetime) ->
         return _mark(observed, replace(candidate, promoted=top + 1), request, (*began, *course.facts, fact))
     course = replace(course, wake_at=earliest(course.wake_at, matures))
     return _Verdict(observed=observed, roles=roles, course=course, facts=(*began, *course.facts))
+
+
+def _taken_back(verdict: _Verdict, watched: Watched, request: str) -> _Verdict:
+    """A stable that turned out bad after its promotion is marked like a failed canary, and not tried again."""
+    stable, facts = verdict.roles.stable, (*verdict.facts, *watched.facts)
+    if stable is None or watched.failed is None:
+        return replace(verdict, facts=facts)
+    text = f"version {stable.version} is given up: {watched.failed.message}"
+    fact = Fact(reason=watched.failed.reason, message=text, level=Level.WARNING)
+    marked = _mark(verdict.observed, replace(stable, failed=watched.failed), request, (*facts, fact))
+    return replace(marked, actions=(*verdict.actions, *marked.actions))
 
 
 def _began(desired: Desired, candidate: Revision, roles: Roles) -> tuple[Fact, ...]:

@@ -10,6 +10,7 @@ from volary.api.v1alpha1 import (
     Phase,
     RequestStatus,
     RevisionStatus,
+    WatchStatus,
 )
 from volary.common.reasons import Reason
 from volary.planning.course import Course
@@ -32,6 +33,7 @@ class Situation:
     resolution: Resolution
     course: Course | None
     steering: Steering
+    watch: WatchStatus | None
     request: RequestStatus | None
     now: datetime
 
@@ -54,6 +56,7 @@ def status(situation: Situation) -> ModelDeploymentStatus:
         stable=stable,
         canary=canary,
         rollout=course.memory if course else None,
+        watch=situation.watch,
         retiring=situation.steering.retiring,
         history=_history(situation),
         request=situation.request,

@@ -34,7 +34,7 @@ def judge(stage: Stage, course: Course) -> Course:
     started, step = course.memory.step_started_at or stage.now, stage.strategy.steps[course.memory.step]
     end = started + duration(step.duration)
     if stage.now < end:
-        seen = evidence.show(course.memory.evidence)
+        seen = _seen(stage, course)
         return replace(course, hold=Problem(reason=Reason.COLLECTING_EVIDENCE, message=seen), wake_at=earliest(course.wake_at, end))
     analysis = analysis_of(stage.desired.spec.rollout, course.memory.step)
     if course.memory.awaits_approval or evidence.proved(course.memory, analysis):
@@ -45,9 +45,13 @@ def judge(stage: Stage, course: Course) -> Course:
 def _leave(stage: Stage, course: Course, step: Step) -> Course:
     """Time and evidence are over."""
     if step.approval and not course.memory.step_approved:
-        seen = evidence.show(course.memory.evidence)
+        seen = _seen(stage, course)
         return ask(stage, course, f"step {course.memory.step + 1} of {len(stage.strategy.steps)} is over: {seen}")
     return enter(stage, course, course.memory.step + 1)
+
+
+def _seen(stage: Stage, course: Course) -> str:
+    return evidence.tell(course.memory, analysis_of(stage.desired.spec.rollout, course.memory.step))
 
 
 def ask(stage: Stage, course: Course, what: str) -> Course:
@@ -63,7 +67,7 @@ def _without_proof(stage: Stage, course: Course, step: Step, choice: OnInconclus
         case OnInconclusive.PROMOTE:
             return _leave(stage, course, step)
         case OnInconclusive.ROLLBACK:
-            text = f"{evidence.show(course.memory.evidence)}: too few to tell within {step.duration}"
+            text = f"{_seen(stage, course)}: too few to tell within {step.duration}"
             return course.given_up(Problem(reason=Reason.EVIDENCE_INCONCLUSIVE, message=text), stage.now)
         case OnInconclusive.EXTEND:
             limit = started + EXTEND_LIMIT * duration(step.duration)
@@ -76,6 +80,6 @@ def _unproved(stage: Stage, course: Course, *, paused: bool, wake_at: datetime |
     """More requests may still prove it; a person need not wait for them."""
     needed = evidence.needed(course.memory, analysis_of(stage.desired.spec.rollout, course.memory.step))
     more = f"; about {needed} more canary requests are needed" if needed > 0 else ""
-    text = f"{evidence.show(course.memory.evidence)}: not enough to tell{more}"
+    text = f"{_seen(stage, course)}: not enough to tell{more}"
     hold = Problem(reason=Reason.EVIDENCE_INCONCLUSIVE, message=text)
     return replace(course, hold=hold, paused=paused, wake_at=course.wake_at if paused else earliest(course.wake_at, wake_at))

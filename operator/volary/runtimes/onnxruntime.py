@@ -34,7 +34,15 @@ def _container(served: Served, directory: str) -> Body:
 RUNTIME = Runtime(
     name=RuntimeName.ONNXRUNTIME,
     format=Format.ONNX,
-    metrics=Metrics(path="/metrics", requests="volary_requests_total", label="code", failures=re.compile(r"5\d\d")),
+    metrics=Metrics(
+        path="/metrics",
+        requests="volary_requests_total",
+        label="code",
+        failures=re.compile(r"5\d\d"),
+        durations="volary_request_duration_seconds",
+        outputs="volary_outputs_total",
+        in_flight="volary_in_flight_requests",
+    ),
     folder=lambda version: version,
     container=_container,
 )

@@ -29,6 +29,9 @@ class Metrics:
     requests: str  # name of the counter, one sample for each value of `label`
     label: str  # tells how a request was answered
     failures: re.Pattern[str]  # values of `label` that count against a canary; the client's own mistakes do not
+    durations: str | None = None  # name of the histogram of whole requests in seconds; None: not counted
+    outputs: str | None = None  # name of the counter of answers, labels `output` and `bin`
+    in_flight: str | None = None  # name of the gauge of requests not yet answered
 
     def failed(self, value: str) -> bool:
         """Whether an answer of this kind counts against a canary."""

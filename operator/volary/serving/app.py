@@ -52,6 +52,7 @@ class App:
         self.in_flight = 0  # inference requests not yet answered
         self.arrived = 0  # inference requests ever
         self.metrics = Metrics(schema.model, schema.version, revision, lambda: self.in_flight)
+        self.metrics.declare_outputs(schema.outputs.values())
         self._schema = schema
         self._workers = workers
         self._body_limit = body_limit
@@ -126,6 +127,7 @@ class App:
                 _log.warning("inference failed: %s", failure)
                 return _error(500, f"the model failed on this request: {failure}")
             self.metrics.observe_inference(perf_counter() - started)
+            self.metrics.observe_outputs(call.outputs, arrays)
             return Reply(200, protocol.answer(self._schema, call, arrays))
         except Rejected as fault:
             return _error(fault.status, fault.message)

@@ -1,15 +1,20 @@
 """What the server counts: the evidence a canary is judged by."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client import generate_latest as _generate
+
+from volary.bundle.manifest import Tensor
+from volary.serving import bins
+from volary.serving.tensors import Array
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST.encode()
 
 _LABELS = ("model", "version", "revision")
 # Seconds. From a tiny model on a fast core to a large one on a slow core.
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_OUTPUTS = 2  # whose answers are counted; the operator compares no more
 
 
 class Metrics:
@@ -24,6 +29,10 @@ class Metrics:
             "volary_requests", "Inference requests answered, by HTTP status.", (*_LABELS, "code"), registry=self._registry
         )
         self._by_code = {200: self._requests.labels(*self._labels, "200")}
+        self._outputs = Counter(
+            "volary_outputs", "Answers by what the first item of an output is.", (*_LABELS, "output", "bin"), registry=self._registry
+        )
+        self._by_bin: dict[str, tuple[bins.Bin, list[Counter]]] = {}
         self.observe_request = self._histogram("volary_request_duration_seconds", "From a request's headers to its answer.")
         self.observe_inference = self._histogram("volary_inference_duration_seconds", "Inside ONNX Runtime.")
         self._loaded = Gauge("volary_model_loaded", "1 once the model is loaded.", _LABELS, registry=self._registry).labels(*self._labels)
@@ -35,6 +44,20 @@ class Metrics:
         if child is None:
             child = self._by_code[code] = self._requests.labels(*self._labels, str(code))
         child.inc()
+
+    def declare_outputs(self, outputs: Iterable[Tensor]) -> None:
+        """Answers are counted from now on; of a model with many outputs the first two."""
+        for tensor in list(outputs)[:_OUTPUTS]:
+            counters = [self._outputs.labels(*self._labels, tensor.name, name) for name in bins.names(tensor)]
+            self._by_bin[tensor.name] = (bins.binning(tensor), counters)
+
+    def observe_outputs(self, outputs: Iterable[Tensor], arrays: Iterable[Array]) -> None:
+        """One more answer with these outputs."""
+        for tensor, array in zip(outputs, arrays, strict=True):
+            known = self._by_bin.get(tensor.name)
+            if known is not None and array.size:
+                find, counters = known
+                counters[find(array)].inc()
 
     def mark_loaded(self) -> None:
         """The model is loaded."""

@@ -1,17 +1,23 @@
 """Counters of pods: the parser, and the real client against pods that answer badly."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 
 import aiohttp
+import numpy as np
 import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 
-from volary.adapters.scrape import FakeScraper, HttpScraper, Scraper, Target, parse
+from volary.adapters import exposition
+from volary.adapters.scrape import FakeScraper, HttpScraper, Scraper, Target
 from volary.api.v1alpha1 import RuntimeName
+from volary.bundle.manifest import Tensor
+from volary.bundle.tensors import Datatype
 from volary.planning.model import Count
 from volary.runtimes import registry
+from volary.serving.metrics import Metrics as ServerMetrics
 
 METRICS = registry.find(RuntimeName.ONNXRUNTIME).metrics
 DECLARED = "# TYPE volary_requests_total counter\n"
@@ -19,6 +25,10 @@ DECLARED = "# TYPE volary_requests_total counter\n"
 
 def target(url: str = "", *, uid: str = "u1", revision: str = "r1", runtime: RuntimeName = RuntimeName.ONNXRUNTIME) -> Target:
     return Target(uid=uid, revision=revision, url=url, metrics=registry.find(runtime).metrics)
+
+
+def parse(text: str, whose: Target) -> Count | None:
+    return exposition.parse(text, uid=whose.uid, revision=whose.revision, metrics=whose.metrics)
 
 
 def line(code: str, value: str, *, revision: str = "r1") -> str:
@@ -71,6 +81,66 @@ def test_a_page_of_tensorflow_serving() -> None:
     )
     count = parse(text, target(runtime=RuntimeName.TENSORFLOW_SERVING))
     assert count == Count(uid="u1", revision="r1", requests=14, errors=2)
+
+
+# ---- what else is on a page -------------------------------------------------------------------
+
+NAME = "volary_request_duration_seconds"
+
+
+def bucket(le: str, value: str, *, revision: str = "r1") -> str:
+    return f'{NAME}_bucket{{model="fraud",revision="{revision}",le="{le}"}} {value}\n'
+
+
+HISTOGRAM = bucket("0.1", "3") + bucket("0.5", "8") + bucket("+Inf", "9")
+
+
+@pytest.mark.parametrize(
+    ("text", "durations"),
+    [
+        (HISTOGRAM, ((0.1, 3), (0.5, 8), (math.inf, 9))),
+        (HISTOGRAM + bucket("0.1", "7", revision="r2"), ((0.1, 3), (0.5, 8), (math.inf, 9))),
+        ("", ()),
+        (bucket("0.1", "3"), ()),
+        (bucket("0.1", "9") + bucket("+Inf", "3"), ()),
+        (bucket("0.1", "NaN") + bucket("+Inf", "3"), ()),
+        (bucket("soon", "1") + bucket("+Inf", "3"), ()),
+        (bucket("0.1", "-1") + bucket("+Inf", "3"), ()),
+        (HISTOGRAM + bucket("0.5", "8"), ()),
+    ],
+    ids=["plain", "another revision", "none", "no end", "falls", "no number", "no bound", "negative", "twice"],
+)
+def test_durations_are_read_or_left_out(text: str, durations: tuple[tuple[float, int], ...]) -> None:
+    """The requests stand in every case."""
+    count = parse(line("200", "9") + text, target())
+    assert count is not None
+    assert (count.requests, count.durations) == (9, durations)
+
+
+def test_outputs_and_the_gauge_are_read_or_left_out() -> None:
+    outputs = 'volary_outputs_total{revision="r1",output="y",bin="1"} 4\nvolary_outputs_total{revision="r2",output="y",bin="1"} 9\n'
+    count = parse(line("200", "9") + outputs + "volary_in_flight_requests 3.0\n", target())
+    assert count is not None
+    assert (count.outputs, count.in_flight) == ((("y:1", 4),), 3)
+    broken = parse(line("200", "9") + outputs + outputs + "volary_in_flight_requests NaN\n", target())
+    assert broken is not None
+    assert (broken.outputs, broken.in_flight) == ((), None)
+
+
+def test_a_page_of_the_real_server_says_all() -> None:
+    metrics = ServerMetrics("fraud", "1", "r1", lambda: 2.0)
+    output = Tensor(name="y", datatype=Datatype.INT64, shape=(-1,))
+    metrics.declare_outputs([output])
+    metrics.count(200)
+    metrics.observe_request(0.003)
+    metrics.observe_outputs([output], [np.array([7])])
+    count = parse(metrics.render().decode(), target())
+    assert count is not None
+    assert (count.requests, count.errors, count.in_flight) == (1, 0, 2)
+    assert dict(count.durations)[0.0025] == 0
+    assert dict(count.durations)[0.005] == dict(count.durations)[math.inf] == 1
+    assert {name: number for name, number in count.outputs if number} == {"y:7": 1}
+    assert len(count.outputs) == 16
 
 
 # ---- over HTTP --------------------------------------------------------------------------------

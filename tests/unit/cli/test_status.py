@@ -56,6 +56,31 @@ def document(**more: Any) -> dict[str, Any]:
     }
 
 
+METRICS = {
+    "drift": {"verdict": "Fail", "message": "label:3 in 9 of 10 answers", "dryRun": True},
+    "errors": {"verdict": "Pass", "message": "0 of 400 failed"},
+}
+WATCH = {
+    "revision": "aaaaaaaaaa",
+    "versionBefore": "0.9.0",
+    "startedAt": NOW.isoformat(),
+    "baselineRequests": 900,
+    "baselineErrors": 1,
+    "requests": 500,
+    "errors": 2,
+}
+
+
+def test_every_metric_has_a_line_and_the_watch_has_one() -> None:
+    body = document()
+    body["status"]["rollout"]["verdicts"] = METRICS
+    body["status"]["watch"] = WATCH
+    text = drawn(body)
+    assert "Fail, only reports" in text
+    assert "label:3 in 9 of 10 answers" in text
+    assert "watched beside the record of version 0.9.0: 2 of 500 requests failed since its promotion" in text
+
+
 def drawn(body: dict[str, Any]) -> str:
     console = Console(width=120, record=True, file=StringIO())
     console.print(status.render(kube.parse(body), NOW))

@@ -27,6 +27,8 @@ FATES = {
     "good": bundles.GOOD,
     "flawed": bundles.FLAWED,
     "failing": bundles.FAILING,
+    "slow": bundles.SLOW,
+    "drifted": bundles.DRIFTED,
     "mismatch": bundles.MISMATCH,
     "hungry": bundles.HUNGRY,
     "silent": bundles.SILENT,
@@ -40,6 +42,12 @@ STEPS: tuple[list[dict[str, object]], ...] = (
     [{"weight": 10, "duration": "30s"}, {"weight": 20, "duration": "0s"}, {"weight": 100, "duration": "1m"}],
     [{"weight": 40, "duration": "20s", "approval": True}, {"weight": 60, "analysis": {"interval": "10s", "onInconclusive": "Promote"}}],
 )
+METRICS: tuple[dict[str, object], ...] = (
+    {},
+    {"latency": {}, "drift": {}, "restarts": {}},
+    {"errors": {"tolerance": "5%"}, "drift": {"dryRun": True}, "latency": {"maxDuration": "10ms"}},
+)
+TURNED = (bundles.GOOD, bundles.FLAWED, bundles.FAILING, bundles.SLOW, bundles.DRIFTED)  # that start and serve
 SHAPES: dict[str, dict[str, object]] = {
     "canary": {},
     "approved canary": {"approval": True},
@@ -114,10 +122,28 @@ class Delivery(RuleBasedStateMachine):
         inconclusive=st.sampled_from(["Extend", "Pause", "Promote", "Rollback"]),
         interval=st.sampled_from(["20s", "45s"]),
         paused=st.booleans(),
+        metrics=st.sampled_from(METRICS),
+        watch=st.sampled_from([None, "2m"]),
     )
-    def edits_the_rollout(self, shape: str, steps: list[dict[str, object]], inconclusive: str, interval: str, paused: bool) -> None:
-        analysis = {"interval": interval, "onInconclusive": inconclusive}
-        self._edit(rollout={"steps": steps, "paused": paused, "analysis": analysis} | SHAPES[shape])
+    def edits_the_rollout(
+        self,
+        shape: str,
+        steps: list[dict[str, object]],
+        inconclusive: str,
+        interval: str,
+        paused: bool,
+        metrics: dict[str, object],
+        watch: str | None,
+    ) -> None:
+        analysis = {"interval": interval, "onInconclusive": inconclusive} | metrics
+        rollout = {"steps": steps, "paused": paused, "watchAfterPromotion": watch, "analysis": analysis}
+        self._edit(rollout=rollout | SHAPES[shape])
+
+    @rule(version=st.sampled_from(VERSIONS), how=st.sampled_from(["failing", "slow", "drifted"]))
+    def a_version_turns_bad(self, version: str, how: str) -> None:
+        """Its inputs have changed, whether it is a canary or stable."""
+        if self.world.cluster.bundle(version) in TURNED:
+            self.world.cluster.spoil(version, FATES[how])
 
     def _edit(self, **fields: Any) -> None:
         """With one pod and no surge it goes before the other one comes: then requests are lost."""

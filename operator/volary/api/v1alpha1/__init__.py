@@ -7,9 +7,29 @@ The spec models refuse unknown fields, the status models ignore them (an older o
 newer status). A document is accepted here if and only if the API server accepts it (tests/api).
 """
 
-from volary.api.v1alpha1.analysis import Analysis, ErrorAnalysis, OnInconclusive, StepAnalysis, StepErrors, overridden
-from volary.api.v1alpha1.base import Spec, Status, cel, duration, percent, rule
-from volary.api.v1alpha1.memory import Evidence, PodCount, RolloutStatus
+from volary.api.v1alpha1.analysis import (
+    Analysis,
+    DriftAnalysis,
+    ErrorAnalysis,
+    LatencyAnalysis,
+    OnInconclusive,
+    RestartAnalysis,
+    SaturationAnalysis,
+    StepAnalysis,
+    StepErrors,
+    overridden,
+)
+from volary.api.v1alpha1.base import Spec, Status, cel, duration, percent, rule, seconds
+from volary.api.v1alpha1.memory import (
+    BinEvidence,
+    DriftEvidence,
+    Evidence,
+    LatencyEvidence,
+    MetricState,
+    PodCount,
+    RolloutStatus,
+    WatchStatus,
+)
 from volary.api.v1alpha1.model import Model, SchemaChange, Storage, Verify
 from volary.api.v1alpha1.resource import Metadata, ModelDeployment
 from volary.api.v1alpha1.rollout import DEFAULT_STEPS, Rollout, Step, StrategyName, analysis_of
@@ -22,12 +42,18 @@ __all__ = [
     "DEFAULT_STEPS",
     "Analysis",
     "Autoscaling",
+    "BinEvidence",
     "Condition",
     "DisruptionBudget",
+    "DriftAnalysis",
+    "DriftEvidence",
     "ErrorAnalysis",
     "Evidence",
     "HistoryEntry",
+    "LatencyAnalysis",
+    "LatencyEvidence",
     "Metadata",
+    "MetricState",
     "Model",
     "ModelDeployment",
     "ModelDeploymentSpec",
@@ -38,12 +64,14 @@ __all__ = [
     "PodTemplate",
     "RequestStatus",
     "Resources",
+    "RestartAnalysis",
     "RetiringStatus",
     "RevisionStatus",
     "Rollout",
     "RolloutStatus",
     "Runtime",
     "RuntimeName",
+    "SaturationAnalysis",
     "SchemaChange",
     "Spec",
     "Status",
@@ -55,10 +83,12 @@ __all__ = [
     "Toleration",
     "TopologySpread",
     "Verify",
+    "WatchStatus",
     "analysis_of",
     "cel",
     "duration",
     "overridden",
     "percent",
     "rule",
+    "seconds",
 ]

@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 from volary.api import fields, rules
-from volary.api.fields import Duration, Integer, Percent
+from volary.api.fields import Duration, Flag, Integer, Latency, Percent
 from volary.api.v1alpha1.base import Spec, percent
 
 
@@ -24,6 +24,8 @@ class ErrorAnalysis(Spec):
     """An error rate proved to be below this passes, whatever stable's is."""
     max_rate: Percent | None = None
     """An error rate proved to be above this fails, whatever stable's is."""
+    dry_run: Flag = False
+    """Only reports: it neither ends the canary nor keeps it waiting."""
 
 
 _MALFORMED = " || ".join(f"!self.{name}.matches({rules.literal(fields.PERCENT_PATTERN)})" for name in ("maxRate", "tolerance"))
@@ -38,11 +40,58 @@ MinRequests = Annotated[Integer, rules.between(0, 1_000_000_000, "minRequests mu
 Interval = Annotated[Duration, rules.at_least("1s", "interval must be 1s or longer, such as 5s")]
 
 
+class LatencyAnalysis(Spec):
+    """Slow requests of the canary against those of stable. Slow: above a bound of the server's histogram, counted exactly."""
+
+    max_duration: Latency | None = None
+    """What is slow: the histogram's lowest bound not below this. Default: at the start of each step, the lowest bound that 95 % of
+    stable's requests keep."""
+    tolerance: Percent = "10%"
+    """A share of slow requests proved to be below this passes, whatever stable's is."""
+    dry_run: Flag = False
+    """Only reports: it neither ends the canary nor keeps it waiting."""
+
+
+class DriftAnalysis(Spec):
+    """What the canary answers against what stable answers: shares of the classes, or of ranges of values."""
+
+    tolerance: Percent = "5%"
+    """A class whose share is proved to be below this passes, whatever it is on stable."""
+    dry_run: Flag = False
+    """Only reports: it neither ends the canary nor keeps it waiting."""
+
+
+class RestartAnalysis(Spec):
+    """Restarts of the canary's servers while it takes traffic."""
+
+    max: Annotated[Integer, rules.between(0, 1000, "restarts.max must be between 0 and 1000 restarts")] = 0
+    """More than this, all pods together, fail."""
+    dry_run: Flag = False
+    """Only reports: it neither ends the canary nor keeps it waiting."""
+
+
+class SaturationAnalysis(Spec):
+    """Requests that a canary pod has at once: more than it can do pile up."""
+
+    max_in_flight: Annotated[Integer, rules.between(1, 100_000, "saturation.maxInFlight must be between 1 and 100000 requests")]
+    """A canary pod above this in three looks in a row fails. Choose it well above what stable has at its busiest."""
+    dry_run: Flag = False
+    """Only reports: it neither ends the canary nor keeps it waiting."""
+
+
 class Analysis(Spec):
     """How the canary is judged: false rollback of an equal canary in at most 1 % of rollouts."""
 
     errors: Annotated[ErrorAnalysis, _RATES_IN_ORDER] = ErrorAnalysis()
-    """Failed requests."""
+    """Failed requests; always on."""
+    latency: LatencyAnalysis | None = None
+    """Slow requests; on where it is there, such as `latency: {}`."""
+    drift: DriftAnalysis | None = None
+    """Other answers; on where it is there."""
+    restarts: RestartAnalysis | None = None
+    """Restarts; on where it is there. A server that ends again and again fails without it."""
+    saturation: SaturationAnalysis | None = None
+    """Too many requests at once; on where it is there."""
     min_requests: MinRequests = 0
     """Requests the canary must have answered in a step before it may pass."""
     interval: Interval = "5s"

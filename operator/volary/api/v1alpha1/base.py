@@ -50,3 +50,8 @@ def percent(text: str) -> float:
 def duration(text: str) -> timedelta:
     """`2m` -> 120 s."""
     return durations.parse(text)
+
+
+def seconds(text: str) -> float:
+    """`250ms` -> 0.25; `2s` -> 2."""
+    return float(text.removesuffix("ms")) / 1000 if text.endswith("ms") else float(text.removesuffix("s"))

@@ -1,6 +1,8 @@
-"""What cannot be read off the cluster: `status.rollout`, the memory of the rollout under way."""
+"""What cannot be read off the cluster: `status.rollout`, the memory of the rollout under way, and `status.watch`."""
 
 from datetime import datetime
+
+from pydantic import Field
 
 from volary.api.v1alpha1.base import Status
 
@@ -26,12 +28,63 @@ class Evidence(Status):
     """About how many more canary requests without an error would pass."""
 
 
+class LatencyEvidence(Evidence):
+    """Of latency: the errors are the requests slower than the bound."""
+
+    bound: float | None = None
+    """Seconds; chosen from stable at the first look of a step. None: not enough requests of stable yet."""
+
+
+class BinEvidence(Status):
+    """One class, or one range of values, of an output."""
+
+    name: str
+    """OUTPUT:BIN, as the server counts it."""
+    canary: int = 0
+    """Answers of the canary that fell into it."""
+    stable: int = 0
+    grew: tuple[float, ...] = ()
+    """Log wealth of the bets that its share grew; memory."""
+    equal: tuple[float, ...] = ()
+    """Log wealth of the bets that its share did not grow; memory."""
+    small: tuple[float, ...] = ()
+    """Log wealth of the bets that its share is small; memory."""
+
+
+class DriftEvidence(Status):
+    """Of the outputs: how often each bin was met."""
+
+    bins: tuple[BinEvidence, ...] = ()
+
+
+class MetricState(Status):
+    """What one metric says of the canary."""
+
+    verdict: str = "Inconclusive"
+    """Pass, Fail or Inconclusive."""
+    reason: str = ""
+    """Of a Fail."""
+    message: str = ""
+    """What was seen, in words."""
+    dry_run: bool = False
+    """It reports only."""
+
+
 class PodCount(Status):
-    """Counters of one pod at the last look; memory."""
+    """Counters of one revision in one pod at the last look; memory."""
 
     uid: str
     requests: int
     errors: int
+    revision: str = ""
+    """Empty in the memory of an older operator, when a pod served one revision all its life."""
+    timed: int | None = None
+    """Requests whose duration was counted."""
+    slow: int | None = None
+    """Those of them slower than the bound."""
+    bins: tuple[int, ...] | None = None
+    """Answers by bin, in the order of drift.bins."""
+    restarts: int = 0
 
 
 class RolloutStatus(Status):
@@ -45,6 +98,17 @@ class RolloutStatus(Status):
     """Index into spec.rollout.steps; -1 while the pods start; the number of steps while promoting."""
     step_started_at: datetime | None = None
     evidence: Evidence = Evidence()
+    """Of errors."""
+    latency: LatencyEvidence | None = None
+    drift: DriftEvidence | None = None
+    restarts: int = 0
+    """Of the canary's servers since it takes traffic."""
+    saturated: int = 0
+    """Looks in a row at which a canary pod had too many requests at once."""
+    verdicts: dict[str, MetricState] = Field(default_factory=dict)
+    """Each metric that is on, by name. All that gate must pass; one that fails ends the canary."""
+    judged_step: int = -1
+    """The step that the verdicts are of; memory."""
     waiting_since: datetime | None = None
     """Since when its pods are fewer than wanted; the progress deadline counts from here."""
     counts: tuple[PodCount, ...] = ()
@@ -59,3 +123,23 @@ class RolloutStatus(Status):
     """Time and evidence are over; a person decides."""
     step_approved: bool = False
     """A person approved this step."""
+
+
+class WatchStatus(Status):
+    """Memory of the time after a promotion: the new stable against what the old one was recorded to do."""
+
+    revision: str
+    """The one that is watched; memory of another revision is void."""
+    version_before: str
+    """What stable was until then."""
+    started_at: datetime
+    baseline_requests: int
+    """Of the old stable, during the canary."""
+    baseline_errors: int
+    requests: int = 0
+    """Of the new stable, since its promotion."""
+    errors: int = 0
+    fail: tuple[float, ...] = ()
+    """Log wealth of the bets that it fails more often than the old one did; memory."""
+    counts: tuple[PodCount, ...] = ()
+    last_sample_at: datetime | None = None

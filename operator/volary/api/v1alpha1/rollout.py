@@ -45,6 +45,13 @@ _WEIGHTS_INCREASE = rules.Rule(
 )
 
 
+WATCH_COUNTS_ERRORS = rules.Rule(
+    expression="!has(self.watchAfterPromotion) || !self.analysis.errors.dryRun",
+    message="watchAfterPromotion takes a version back by its errors, and analysis.errors.dryRun says that errors only report; drop one",
+    holds=lambda rollout: rollout.watch_after_promotion is None or not rollout.analysis.errors.dry_run,
+)
+
+
 class Rollout(Spec):
     """How a new revision takes over."""
 
@@ -60,6 +67,12 @@ class Rollout(Spec):
     """How long the pods of the revision before stay without traffic, so that a return is instant. Absent: 30s with BlueGreen, else 0s."""
     analysis: Analysis = Analysis()
     """How the canary is judged."""
+    watch_after_promotion: (
+        Annotated[Duration, rules.at_least("1m", "watchAfterPromotion must be 1m or longer, such as 15m; leave it out to watch nothing")]
+        | None
+    ) = None
+    """How long the errors of a new stable are weighed against what the one before it did; proved worse, traffic returns to that. Default:
+    not at all."""
     progress_deadline: Annotated[Duration, rules.at_least("5s", "progressDeadline must be 5s or longer, such as 10m")] = "10m"
     """How long a new revision may take to get ready before it is given up."""
     min_ready_seconds: Annotated[Integer, rules.between(0, 3600, "minReadySeconds must be between 0 and 3600 seconds")] = 0

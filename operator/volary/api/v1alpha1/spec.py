@@ -6,7 +6,7 @@ from volary.api import rules
 from volary.api.fields import Integer
 from volary.api.v1alpha1.base import Spec
 from volary.api.v1alpha1.model import Model
-from volary.api.v1alpha1.rollout import CheckedRollout, Rollout
+from volary.api.v1alpha1.rollout import WATCH_COUNTS_ERRORS, CheckedRollout, Rollout
 from volary.api.v1alpha1.runtime import Runtime
 from volary.api.v1alpha1.scaling import ONE_BOUND, SCALE_RULES, Autoscaling, DisruptionBudget
 
@@ -30,10 +30,17 @@ class ModelDeploymentSpec(Spec):
     """Scale by load. Instead of replicas."""
     disruption_budget: Annotated[DisruptionBudget, ONE_BOUND] | None = None
     """What a drain of nodes must leave. Absent: no PodDisruptionBudget."""
-    rollout: CheckedRollout = Rollout()
+    rollout: Annotated[CheckedRollout, WATCH_COUNTS_ERRORS] = Rollout()
     """How a new revision takes over."""
     history: Annotated[Integer, rules.between(1, 50, "spec.history must be between 1 and 50 revisions")] = 5
     """Revisions kept for rollback besides those in use."""
+
+
+_COUNTED = ("latency", "drift", "saturation")
+
+
+def _is_counted(spec: ModelDeploymentSpec) -> bool:
+    return spec.runtime.name == "onnxruntime" or all(getattr(spec.rollout.analysis, name) is None for name in _COUNTED)
 
 
 def _has_cpu(spec: ModelDeploymentSpec) -> bool:
@@ -56,5 +63,12 @@ SPEC_RULES = (
         "&& has(self.runtime.resources.requests) && 'cpu' in self.runtime.resources.requests)",
         message="spec.autoscaling.cpu is a share of what the server requests: set spec.runtime.resources.requests.cpu, such as 500m",
         holds=_has_cpu,
+    ),
+    rules.Rule(
+        expression="self.runtime.name == 'onnxruntime' || !("
+        + " || ".join(f"has(self.rollout.analysis.{name})" for name in _COUNTED)
+        + ")",
+        message="spec.rollout.analysis: latency, drift and saturation are counted by runtime onnxruntime only; leave them out",
+        holds=_is_counted,
     ),
 )

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from volary.api.v1alpha1.base import Status
-from volary.api.v1alpha1.memory import RolloutStatus
+from volary.api.v1alpha1.memory import RolloutStatus, WatchStatus
 
 
 class Phase(StrEnum):
@@ -93,6 +93,8 @@ class ModelDeploymentStatus(Status):
     stable: RevisionStatus | None = None
     canary: RevisionStatus | None = None
     rollout: RolloutStatus | None = None
+    watch: WatchStatus | None = None
+    """While a new stable is watched after its promotion."""
     retiring: RetiringStatus | None = None
     history: tuple[HistoryEntry, ...] = ()
     request: RequestStatus | None = None

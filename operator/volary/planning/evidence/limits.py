@@ -1,0 +1,38 @@
+"""Two metrics with a limit that a person gave: no chance, no budget, the same for stable and canary."""
+
+from collections.abc import Sequence
+
+from volary.api.v1alpha1 import RestartAnalysis, SaturationAnalysis
+from volary.planning.evidence.comparison import Verdict
+from volary.planning.evidence.counting import Growth
+from volary.planning.model import Count
+
+PATIENCE = 3  # looks in a row above the limit; one alone may be the scrape's own bad moment
+
+
+def restarts(before: int, canary: str, grown: Sequence[Growth]) -> int:
+    """Of the canary's servers, all pods together."""
+    return before + sum(one.restarts for one in grown if one.revision == canary)
+
+
+def restarts_verdict(seen: int, answered: bool, analysis: RestartAnalysis) -> Verdict:  # noqa: FBT001 -- whether there is data
+    """No answer of any canary pod is no pass."""
+    if seen > analysis.max:
+        return Verdict.FAIL
+    return Verdict.PASS if answered else Verdict.INCONCLUSIVE
+
+
+def saturated(before: int, canary: Sequence[Count], analysis: SaturationAnalysis) -> int:
+    """Looks in a row with a canary pod above the limit; a look without an answer changes nothing."""
+    busy = [count.in_flight for count in canary if count.in_flight is not None]
+    if not busy:
+        return before
+    return before + 1 if max(busy) > analysis.max_in_flight else 0
+
+
+def saturation_verdict(seen: int, canary: Sequence[Count]) -> Verdict:
+    """Three in a row fail; below the limit passes."""
+    if seen >= PATIENCE:
+        return Verdict.FAIL
+    answered = any(count.in_flight is not None for count in canary)
+    return Verdict.PASS if answered and seen == 0 else Verdict.INCONCLUSIVE
