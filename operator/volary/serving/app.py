@@ -1,6 +1,6 @@
 """The ASGI application: routes, status codes, and what is counted. No framework, for speed."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import cycle
 from time import perf_counter
 
@@ -35,14 +35,15 @@ class App:
         self._body_limit = body_limit
         self._versions: dict[str, Served] = {}  # by version, the one with the largest share first
         self._pinnable: dict[bytes, Served] = {}  # by revision and by version
-        self._in_turn: frozenset[Served] = frozenset()  # those that get requests which name no version
+        self._carrying: list[tuple[Served, int]] = []  # those that get requests which name no version, and their weights
+        self._take: Callable[[], Served | None] = _nobody  # the next of them
         self._picks: dict[str, Pick] = {}  # by the path of an inference request
         self.offer([])
 
     def serve(self, only: Served) -> None:
         """Serve this version, for as long as the process lives; it may still be loading."""
         self._versions = {only.schema.version: only}
-        self._in_turn = frozenset([only])
+        self._carrying = [(only, 1)]
         self._picks = {f"{self._path}/infer": _only(only), f"{self._path}/versions/{only.schema.version}/infer": _only(only)}
 
     def offer(self, shares: Sequence[tuple[Served, int]]) -> None:
@@ -51,10 +52,16 @@ class App:
         self._versions = {served.schema.version: served for served in ranked}  # of two alike, the larger
         self._versions = dict(reversed(self._versions.items()))
         self._pinnable = {name.encode(): served for served in ranked for name in (served.schema.version, served.revision)}
-        order = [shares[index][0] for index in rotation.order([weight for _, weight in shares])]
-        self._in_turn = frozenset(order)
+        carrying = [(served, weight) for served, weight in shares if weight > 0]
+        if carrying != self._carrying:  # else the turn goes on, so that the shares stay exact
+            self._carrying = carrying
+            self._take = (
+                cycle([carrying[index][0] for index in rotation.order([weight for _, weight in carrying])]).__next__
+                if carrying
+                else _nobody
+            )
         self._picks = {f"{self._path}/versions/{version}/infer": _only(served) for version, served in self._versions.items()}
-        self._picks[f"{self._path}/infer"] = self._pick_in_turn(order)
+        self._picks[f"{self._path}/infer"] = self._pick_in_turn()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """One HTTP request; uvicorn is told to send nothing else."""
@@ -71,7 +78,7 @@ class App:
     @property
     def ready(self) -> bool:
         """Whether new clients should come."""
-        return not self.draining and bool(self._in_turn) and all(served.model is not None for served in self._in_turn)
+        return not self.draining and bool(self._carrying) and all(served.model is not None for served, _ in self._carrying)
 
     async def _answer_inference(self, served: Served, scope: Message, receive: Receive, send: Send) -> None:
         started = perf_counter()
@@ -100,9 +107,8 @@ class App:
             return reply.error(fault.status, fault.message)
         return await served.infer(model, body)
 
-    def _pick_in_turn(self, order: Sequence[Served]) -> Pick:
-        pinnable = self._pinnable
-        take = cycle(order).__next__ if order else _nobody
+    def _pick_in_turn(self) -> Pick:
+        pinnable, take = self._pinnable, self._take
 
         def pick(headers: Headers) -> Served | None:
             for name, value in headers:

@@ -38,8 +38,8 @@ def check(manifest: Manifest, resident: int, limit: int | None) -> None:
     enough = -(-(resident + needed) // limits.MIB)
     raise Refused(
         Reason.MEMORY_TOO_SMALL,
-        f"version {manifest.version} takes about {limits.show(needed)} while it is loaded, the server has {limits.show(resident)} resident, "
-        f"the limit of its container is {limits.show(limit)}; a memory limit of {enough}Mi would do",
+        f"version {manifest.version} takes about {limits.show(needed)} while it is loaded, the server has {limits.show(resident)} "
+        f"resident, the limit of its container is {limits.show(limit)}; a memory limit of {enough}Mi would do",
     )
 
 

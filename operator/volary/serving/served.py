@@ -32,11 +32,6 @@ class Served:
         self.model = model
         self.metrics.mark_loaded(loaded=True)
 
-    def forget(self) -> None:
-        """Let go of the model; requests under way keep it until they are answered."""
-        self.model = None
-        self.metrics.mark_loaded(loaded=False)
-
     async def infer(self, model: Model, body: bytes) -> Reply:
         """The answer to the body of an inference request; `model` is this version's."""
         if self._pace.is_quick(len(body)):

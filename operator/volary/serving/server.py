@@ -5,12 +5,10 @@ import contextlib
 import logging
 import signal
 import socket
-import threading
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import uvicorn
 import uvloop
@@ -18,13 +16,11 @@ from typing_extensions import override
 
 from volary.common.errors import Refused
 from volary.common.outcome import Outcome
-from volary.serving import cores, model, protocol
+from volary.serving import cores
 from volary.serving.app import App
 from volary.serving.control import Control
-from volary.serving.metrics import Metrics
-from volary.serving.model import Model
-from volary.serving.served import Served
 from volary.serving.shelf import Shelf
+from volary.serving.source import Several, Single
 
 LOAD_FAILED = 3  # exit code: the fault is the bundle's
 
@@ -56,8 +52,13 @@ def serve(settings: Settings) -> int:
     """Serve until SIGTERM. The exit code: 0, or LOAD_FAILED with an Outcome in the termination log."""
     app = App(settings.model, settings.body_limit)
     workers = ThreadPoolExecutor(max(2, cores.available()), thread_name_prefix="inference")
+    threads = settings.threads or cores.available()
     try:
-        source: _Source = _Single(settings, app, workers) if settings.bundle is not None else _Several(settings, app, workers)
+        source = (
+            Several(Shelf(app, settings.model, workers, threads))
+            if settings.bundle is None
+            else Single(app, settings.model, settings.bundle, settings.revision, workers, threads)
+        )
     except Refused as error:
         return _give_up(settings, error)
     with contextlib.ExitStack() as stack:
@@ -70,62 +71,6 @@ def serve(settings: Settings) -> int:
 
 def _listen(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=_family(host), backlog=2048)
-
-
-class _Source(Protocol):
-    """Where the models of a process come from."""
-
-    def start(self, fail: Callable[[Refused], None], others: Sequence[socket.socket]) -> None:
-        """Begin, in the event loop; `fail` is called there where the process is of no use."""
-
-
-class _Single:
-    """One bundle, for as long as the process lives."""
-
-    def __init__(self, settings: Settings, app: App, workers: Executor) -> None:
-        """Raises Refused."""
-        assert settings.bundle is not None
-        self._bundle = settings.bundle
-        self._threads = settings.threads or cores.available()
-        self._manifest = model.read_manifest(settings.bundle)
-        schema = protocol.schema(settings.model, self._manifest)
-        self._served = Served(schema, settings.revision, Metrics(app.metrics, settings.model, schema.version, settings.revision), workers)
-        app.serve(self._served)
-
-    def start(self, fail: Callable[[Refused], None], others: Sequence[socket.socket]) -> None:
-        """A daemon: a stop must not wait for a model that nobody will use."""
-        del others
-        loop = asyncio.get_running_loop()
-        threading.Thread(target=self._load, args=(loop, fail), name="load", daemon=True).start()
-
-    def _load(self, loop: asyncio.AbstractEventLoop, fail: Callable[[Refused], None]) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: a stop was asked for meanwhile
-            try:
-                loaded = model.load(self._bundle, self._manifest, self._threads)
-            except Refused as error:
-                loop.call_soon_threadsafe(fail, error)
-            else:
-                loop.call_soon_threadsafe(self._loaded, loaded)
-
-    def _loaded(self, loaded: Model) -> None:
-        self._served.became_ready(loaded)
-        _log.info("serving %s %s as %s", self._manifest.name, self._manifest.version, self._served.schema.model)
-
-
-class _Several:
-    """Those that the control port is told to hold."""
-
-    def __init__(self, settings: Settings, app: App, workers: Executor) -> None:
-        self._shelf = Shelf(app, settings.model, workers, settings.threads or cores.available())
-        self._task: asyncio.Task[None] | None = None  # a task that nobody holds may be collected
-
-    def start(self, fail: Callable[[Refused], None], others: Sequence[socket.socket]) -> None:
-        """Nothing that is asked for later can make the process useless, so `fail` is not called."""
-        del fail
-        self._shelf.start()
-        for each in others:
-            _log.info("taking orders on %s:%d", *each.getsockname()[:2])
-        self._task = asyncio.get_running_loop().create_task(_Quiet(_config(Control(self._shelf))).serve(sockets=list(others)))
 
 
 class _Quiet(uvicorn.Server):
@@ -141,20 +86,25 @@ class _Quiet(uvicorn.Server):
 class _Server(_Quiet):
     """uvicorn that loads beside the open port and drains before it stops."""
 
-    def __init__(self, settings: Settings, app: App, source: _Source) -> None:
+    def __init__(self, settings: Settings, app: App, source: Single | Several) -> None:
         super().__init__(_config(app))
         self._settings = settings
         self._source = source
         self._app = app
         self._load_error: Refused | None = None
         self._drain: asyncio.Task[None] | None = None
+        self._others: list[asyncio.Task[None]] = []  # a task that nobody holds may be collected
 
     async def serve_until_asked(self, listener: socket.socket, others: Sequence[socket.socket]) -> Refused | None:
         """The reason the model could not be loaded, or None after a stop that was asked for."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._begin_drain, self._settings.drain_delay)
         loop.add_signal_handler(signal.SIGINT, self._begin_drain, 0.0)
-        self._source.start(self._load_failed, others)
+        self._source.start(self._load_failed)
+        if isinstance(self._source, Several):
+            control = _Quiet(_config(Control(self._source.shelf)))
+            self._others = [loop.create_task(control.serve(sockets=[each])) for each in others]
+            _log.info("taking orders on %s", ", ".join(f"{host}:{port}" for host, port, *_ in (each.getsockname() for each in others)))
         _log.info("listening on %s:%d", *listener.getsockname()[:2])
         await self.serve(sockets=[listener])
         return self._load_error

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from volary.bundle.manifest import Manifest
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
 from volary.serving import memory, model, protocol
@@ -118,15 +119,13 @@ class Shelf:
     def _load(self, wanted: Wanted, *, protected: bool) -> tuple[Schema, Model] | Refused:
         """In the loader's thread."""
         try:
-            manifest = model.read_manifest(wanted.directory)
-            if manifest.version != wanted.version:
-                raise Refused(Reason.LOAD_FAILED, f"the bundle in {wanted.directory} is version {manifest.version}, not {wanted.version}")
+            manifest = _manifest(wanted)
             if protected:
                 memory.check(manifest, memory.resident(), self._limit())
             loaded = model.load(wanted.directory, manifest, self._threads)
         except Refused as error:
             return error
-        except Exception as error:  # such as MemoryError: what serves must not end for it
+        except Exception as error:  # noqa: BLE001 -- such as MemoryError: what serves must not end for it
             _log.exception("a version cannot be loaded")
             return Refused(Reason.LOAD_FAILED, f"{type(error).__name__}: {error}")
         finally:
@@ -161,17 +160,13 @@ class Shelf:
                 slot.weight = 0
             for slot in carrying:
                 slot.weight = slot.wanted.weight
-        offered = [(slot.served, slot.weight) for slot in self.slots() if _is_on_offer(slot, self._is_wanted(slot))]
-        shares = [(served, weight) for served, weight in offered if served is not None]
+        going, self._leaving = [slot for slot in self._leaving if not slot.weight], [slot for slot in self._leaving if slot.weight]
+        shares = [(slot.served, slot.weight) for slot in self.slots() if slot.served is not None]
         if shares != self._offered:  # the same again must not begin a new turn: the shares would not be exact
             self._offered = shares
             self._app.offer(shares)
             _log.info("shares: %s", ", ".join(f"{served.revision} {weight} %" for served, weight in shares))
-        gone, self._leaving = (
-            [slot for slot in self._leaving if not slot.weight],
-            [slot for slot in self._leaving if slot.weight],
-        )
-        for slot in gone:
+        for slot in going:
             self._forget(slot)
 
     def _forget(self, slot: Slot) -> None:
@@ -186,26 +181,33 @@ class Shelf:
         while served.in_flight:  # noqa: ASYNC110 -- counting is cheaper than telling, and it is the busy path that counts
             await asyncio.sleep(_LOOK)
         held = [served.model]
-        served.forget()
+        served.model = None
 
         def release() -> None:
             held.clear()
             memory.give_back()
 
         self._jobs.put(release)
+        if not any(slot.served is not None and slot.wanted.revision == served.revision for slot in self.slots()):
+            self._remember(served)
+        _log.info("unloaded revision %s", served.revision)
+
+    def _remember(self, served: Served) -> None:
+        served.metrics.mark_loaded(loaded=False)
         self._remembered.append(served)
         if len(self._remembered) > _REMEMBERED:
             self._remembered.popleft().metrics.drop()
-        _log.info("unloaded revision %s", served.revision)
 
     def _work(self) -> None:
         while True:
             self._jobs.get()()
 
 
-def _is_on_offer(slot: Slot, wanted: bool) -> bool:  # noqa: FBT001
-    """Loaded, and either asked for or still at work."""
-    return slot.served is not None and (wanted or slot.weight > 0)
+def _manifest(wanted: Wanted) -> Manifest:
+    manifest = model.read_manifest(wanted.directory)
+    if manifest.version != wanted.version:
+        raise Refused(Reason.LOAD_FAILED, f"the bundle in {wanted.directory} is version {manifest.version}, not {wanted.version}")
+    return manifest
 
 
 def show(slots: Iterable[Slot]) -> list[Mapping[str, object]]:
