@@ -64,12 +64,11 @@ class Slot:
 class Shelf:
     """Belongs to the event loop's thread; one thread beside it loads, one model after the other."""
 
-    def __init__(self, app: App, model_name: str, workers: Executor, threads: int, limit: Callable[[], int | None] = memory.limit) -> None:
+    def __init__(self, app: App, model_name: str, workers: Executor, threads: int) -> None:
         self._app = app
         self._model = model_name
         self._workers = workers
         self._threads = threads
-        self._limit = limit
         self._wanted: dict[str, Slot] = {}  # by revision
         self._leaving: list[Slot] = []  # still have a share, until the next split is ready
         self._offered: list[tuple[Served, int]] = []
@@ -121,7 +120,7 @@ class Shelf:
         try:
             manifest = _manifest(wanted)
             if protected:
-                memory.check(manifest, memory.resident(), self._limit())
+                memory.check(manifest, memory.resident(), memory.limit())
             loaded = model.load(wanted.directory, manifest, self._threads)
         except Refused as error:
             return error

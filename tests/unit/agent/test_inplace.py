@@ -262,23 +262,21 @@ def test_a_file_that_is_none_keeps_the_last_good_one(tmp_path: Path, shared: Ser
 
 
 class Stalling(InMemory):
-    """Sends no blob of `version` while it is told to hold."""
+    """Sends nothing of some blobs for as long as they are `held`."""
 
     held: frozenset[str] = frozenset()
 
     @override
     @contextmanager
     def stream(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[Iterator[bytes]]:
-        if key not in self.held:
-            with super().stream(key, start, stop) as pieces:
-                yield pieces
-            return
+        with super().stream(key, start, stop) as pieces:
 
-        def nothing() -> Iterator[bytes]:
-            while key in self.held:
-                yield b""
+            def held() -> Iterator[bytes]:
+                while key in self.held:
+                    yield b""
+                yield from pieces
 
-        yield nothing()
+            yield held()
 
 
 def test_a_file_that_flips_back_in_the_middle_of_a_fetch_ends_it(tmp_path: Path, shared: Server) -> None:
