@@ -83,7 +83,7 @@ class Shelf:
 
     def put(self, wanted: Sequence[Wanted]) -> None:
         """Hold these and no others. What is already there stays as it is, failed or not; only its weight may change."""
-        before, self._wanted = self._wanted, {}
+        before, held = dict(self._wanted), dict[str, Slot]()
         new: list[Slot] = []
         for each in wanted:
             slot = before.pop(each.revision, None)
@@ -92,8 +92,9 @@ class Shelf:
                     before[each.revision] = slot
                 new.append(slot := Slot(each))
             slot.wanted = each
-            self._wanted[each.revision] = slot
-        for slot in new:  # only now: the loader's thread looks whether they are still wanted
+            held[each.revision] = slot
+        self._wanted = held  # at once, and before anything is begun: the loader's thread looks what is still wanted
+        for slot in new:
             self._begin(slot)
         self._leaving += [slot for slot in before.values() if slot.served is not None]
         self._settle()
