@@ -24,9 +24,9 @@ def request() -> dict[str, Any]:
     return {"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP32", "data": X}]}
 
 
-def make(directory: Path, factor: float, version: str, *, padding: int = 0, said: float | None = None) -> Manifest:
+def make(directory: Path, factor: float, version: str, *, padding: int = 0, head: int = 0, said: float | None = None) -> Manifest:
     """A packed bundle in a directory. `said`: the factor that its golden samples claim."""
-    bundles.scaling(directory, factor, version, padding)
+    bundles.scaling(directory, factor, version, padding, head)
     claimed = factor if said is None else said
     output = {"name": "y", "datatype": "FP32", "shape": [1, 4], "data": [claimed * x for x in X]}
     golden = json.dumps({"samples": [request() | {"outputs": [output]}]}).encode()

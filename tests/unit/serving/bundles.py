@@ -123,12 +123,18 @@ def squaring(directory: Path) -> Path:
     return write(directory, model, [tensor("size", "INT64", 1)], [tensor("y", "FP32")])
 
 
-def scaling(directory: Path, factor: float, version: str, padding: int = 0) -> Path:
-    """y = factor * x for x of [batch, 4]. `padding`: MiB of weights that take part without effect: multiplied with no row of x."""
+def scaling(directory: Path, factor: float, version: str, padding: int = 0, head: int = 0) -> Path:
+    """y = factor * x for x of [batch, 4].
+
+    `padding`: MiB of weights that take part without effect, multiplied with no row of x; the last
+    `head` of them are others for each factor.
+    """
     nodes = [helper.make_node("Mul", ["x", "factor"], ["y0"]), helper.make_node("Slice", ["x", "none", "none"], ["rows"])]
     weights: dict[str, object] = {"factor": np.float32(factor), "none": np.zeros(1, np.int64)}
     for number in range(padding):
-        weights[f"w{number}"] = np.random.default_rng(number).random((4, 65536), np.float32)
+        weights[f"w{number}"] = np.random.default_rng(number if number < padding - head else [number, int(factor)]).random(
+            (4, 65536), np.float32
+        )
         nodes += [
             helper.make_node("MatMul", ["rows", f"w{number}"], [f"product{number}"]),
             helper.make_node("ReduceSum", [f"product{number}"], [f"zero{number}"], keepdims=0),
