@@ -19,6 +19,7 @@ COMPONENT_LABEL = "app.kubernetes.io/component"  # on pods: "server" or "preflig
 REQUEST_ANNOTATION = f"{GROUP}/request"  # on a ModelDeployment, by a person: ACTION[:REVISION][@NONCE]
 PROMOTED_ANNOTATION = f"{GROUP}/promoted"  # on a ControllerRevision: ordinal of its last promotion
 FAILED_ANNOTATION = f"{GROUP}/failed"  # on a ControllerRevision: JSON {reason, message, at}
+REVISIONS_ANNOTATION = f"{GROUP}/revisions"  # on pods: generation of the file of revisions; a change makes the kubelet mount it anew
 
 # In a model pod.
 SERVER_CONTAINER = "server"
@@ -26,7 +27,10 @@ AGENT_CONTAINER = "agent"
 PREFLIGHT_CONTAINER = "preflight"
 SERVER_PORT = 8080
 AGENT_PORT = 8081
+CONTROL_PORT = 8082  # of the server, on loopback: the agent sets versions and weights there
 MODELS_PATH = "/models"  # the volume that agent (writes) and server (reads) share
+REVISIONS_PATH = "/etc/volary/revisions"  # a ConfigMap's mount: which revisions the pod is to hold, updated in place
+REVISIONS_FILE = "revisions.json"  # in it, and key of the ConfigMap
 SERVICE_PORT = 80
 
 # Fixed keys of a storage Secret; a user never chooses which key is read.

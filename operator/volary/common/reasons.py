@@ -94,6 +94,7 @@ class Reason(StrEnum):
     UNSCHEDULABLE = "Unschedulable"
     POD_REFUSED = "PodRefused"
     OUT_OF_MEMORY = "OutOfMemory"
+    MEMORY_TOO_SMALL = "MemoryTooSmall"
     CRASHED = "Crashed"
     LOAD_FAILED = "LoadFailed"
     GOLDEN_MISMATCH = "GoldenMismatch"
@@ -258,6 +259,11 @@ REASONS: Mapping[Reason, Meaning] = MappingProxyType(
         Reason.POD_REFUSED: Meaning(Kind.WAITING, "The API server refuses the pod.", "The message is the API server's."),
         Reason.OUT_OF_MEMORY: Meaning(
             Kind.VERDICT, "The model needs more memory than its limit.", "Raise spec.runtime.resources.limits.memory."
+        ),
+        Reason.MEMORY_TOO_SMALL: Meaning(
+            Kind.USER,
+            "The running server has no room for a second version beside the one it serves.",
+            "Raise spec.runtime.resources.limits.memory to what the message says.",
         ),
         Reason.CRASHED: Meaning(Kind.VERDICT, "The server ends again and again.", "Look at `kubectl logs` of the pod."),
         Reason.LOAD_FAILED: Meaning(Kind.VERDICT, "The server cannot load the model.", "The message is the server's."),

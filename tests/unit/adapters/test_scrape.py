@@ -18,6 +18,7 @@ from volary.bundle.tensors import Datatype
 from volary.planning.model import Count
 from volary.runtimes import registry
 from volary.serving.metrics import Metrics as ServerMetrics
+from volary.serving.metrics import Registry
 
 METRICS = registry.find(RuntimeName.ONNXRUNTIME).metrics
 DECLARED = "# TYPE volary_requests_total counter\n"
@@ -128,13 +129,14 @@ def test_outputs_and_the_gauge_are_read_or_left_out() -> None:
 
 
 def test_a_page_of_the_real_server_says_all() -> None:
-    metrics = ServerMetrics("fraud", "1", "r1", lambda: 2.0)
+    registry = Registry(lambda: 2.0)
+    metrics = ServerMetrics(registry, "fraud", "1", "r1")
     output = Tensor(name="y", datatype=Datatype.INT64, shape=(-1,))
     metrics.declare_outputs([output])
     metrics.count(200)
     metrics.observe_request(0.003)
     metrics.observe_outputs([output], [np.array([7])])
-    count = parse(metrics.render().decode(), target())
+    count = parse(registry.render().decode(), target())
     assert count is not None
     assert (count.requests, count.errors, count.in_flight) == (1, 0, 2)
     assert dict(count.durations)[0.0025] == 0

@@ -37,14 +37,21 @@ def onnx_model(nodes: Sequence[NodeProto], inputs: Sequence[Port], outputs: Sequ
     return data
 
 
-def write(directory: Path, model: bytes, inputs: Sequence[Tensor], outputs: Sequence[Tensor], format_: Format = Format.ONNX) -> Path:
+def write(
+    directory: Path,
+    model: bytes,
+    inputs: Sequence[Tensor],
+    outputs: Sequence[Tensor],
+    format_: Format = Format.ONNX,
+    version: str = "1.4.0",
+) -> Path:
     """A bundle as the agent publishes it."""
     directory.mkdir(parents=True, exist_ok=True)
     name = "model.onnx" if format_ is Format.ONNX else "saved_model.pb"
     (directory / name).write_bytes(model)
     manifest = Manifest(
         name="packed-as",
-        version="1.4.0",
+        version=version,
         format=format_,
         files=(File(path=name, role=Role.MODEL, sha256=hashlib.sha256(model).hexdigest(), size=len(model)),),
         inputs=tuple(inputs),
@@ -114,3 +121,26 @@ def squaring(directory: Path) -> Path:
         [("y", TensorProto.FLOAT, [])],
     )
     return write(directory, model, [tensor("size", "INT64", 1)], [tensor("y", "FP32")])
+
+
+def scaling(directory: Path, factor: float, version: str, padding: int = 0, head: int = 0) -> Path:
+    """y = factor * x for x of [batch, 4].
+
+    `padding`: MiB of weights that take part without effect, multiplied with no row of x; the last
+    `head` of them are others for each factor.
+    """
+    nodes = [helper.make_node("Mul", ["x", "factor"], ["y0"]), helper.make_node("Slice", ["x", "none", "none"], ["rows"])]
+    weights: dict[str, object] = {"factor": np.float32(factor), "none": np.zeros(1, np.int64)}
+    for number in range(padding):
+        weights[f"w{number}"] = np.random.default_rng(number if number < padding - head else [number, int(factor)]).random(
+            (4, 65536), np.float32
+        )
+        nodes += [
+            helper.make_node("MatMul", ["rows", f"w{number}"], [f"product{number}"]),
+            helper.make_node("ReduceSum", [f"product{number}"], [f"zero{number}"], keepdims=0),
+            helper.make_node("Add", [f"y{number}", f"zero{number}"], [f"y{number + 1}"]),
+        ]
+    nodes.append(helper.make_node("Identity", [f"y{padding}"], ["y"]))
+    outputs: list[Port] = [("y", TensorProto.FLOAT, ["batch", 4])]
+    model = onnx_model(nodes, [("x", TensorProto.FLOAT, ["batch", 4])], outputs, **weights)
+    return write(directory, model, DOUBLING_INPUTS, (tensor("y", "FP32", -1, 4),), version=version)
