@@ -94,7 +94,7 @@ class World:
         )
 
     def request_id(self) -> str:
-        return identity.request_id(self.spec.model, "fraud", self.spec.runtime)
+        return identity.request_id(self.spec.model, "fraud", self.spec.runtime, self.spec.update)
 
     def observe(self, desired: Desired) -> Observed:
         cluster, request = self.cluster, self.request_id()

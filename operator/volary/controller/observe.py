@@ -162,7 +162,7 @@ def controlled_by(body: Body, uid: str) -> bool:
 
 
 def _observed(desired: Desired, own: Mapping[Kind, Sequence[Body]]) -> Observed:
-    request = identity.request_id(desired.spec.model, desired.model_name, desired.spec.runtime)
+    request = identity.request_id(desired.spec.model, desired.model_name, desired.spec.runtime, desired.spec.update)
     model_pods = [pod for pod in own[PODS] if _label(pod, COMPONENT_LABEL) == pods.SERVER]
     workloads = tuple(diagnosis.deployment(one, model_pods) for one in own[DEPLOYMENTS])
     service = next((one for one in own[SERVICES] if one["metadata"]["name"] == desired.name), None)

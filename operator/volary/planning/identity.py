@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Any
 
-from volary.api.v1alpha1 import Model, Runtime
+from volary.api.v1alpha1 import Model, Runtime, Update
 
 _LENGTH = 10  # hex digits: 40 bits, a clash among 50 kept revisions has odds of about 1 in 10^9
 
@@ -18,16 +18,21 @@ def _dump(part: Model | Runtime, *, without: set[str] | None = None) -> dict[str
     return part.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude=without)
 
 
-def request_id(model: Model, model_name: str, runtime: Runtime) -> str:
+def _way(update: Update) -> dict[str, Any]:
+    """Nothing for the default, so that it renames no revision that was made before there was a choice."""
+    return {} if update is Update.REPLACE else {"update": update}
+
+
+def request_id(model: Model, model_name: str, runtime: Runtime, update: Update = Update.REPLACE) -> str:
     """Names what the preflight is asked: the spec as written, before its version is resolved."""
-    return _short({"model": _dump(model), "name": model_name, "runtime": _dump(runtime)})
+    return _short({"model": _dump(model), "name": model_name, "runtime": _dump(runtime)} | _way(update))
 
 
-def revision_id(digest: str, model: Model, model_name: str, runtime: Runtime) -> str:
+def revision_id(digest: str, model: Model, model_name: str, runtime: Runtime, update: Update = Update.REPLACE) -> str:
     """Names what runs: the resolved bundle and all of the spec that shapes a pod.
 
     A pinned `digest` and whose signature is wanted change nothing about the pods, so they are left
     out. Defaults are left out too: a later operator that adds a field with a default does not
     rename old revisions.
     """
-    return _short({"digest": digest, "model": _dump(model, without={"digest", "verify"}), "name": model_name, "runtime": _dump(runtime)})
+    return _short({"digest": digest, "model": _dump(model, without={"digest", "verify"}), "name": model_name, "runtime": _dump(runtime)} | _way(update))

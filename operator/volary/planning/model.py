@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from volary.api.v1alpha1 import Model, ModelDeploymentSpec, ModelDeploymentStatus, Runtime
+from volary.api.v1alpha1 import Model, ModelDeploymentSpec, ModelDeploymentStatus, Runtime, Update
 from volary.common.outcome import Outcome
 from volary.common.reasons import Reason
 
@@ -46,6 +46,7 @@ class Revision:
     runtime: Runtime
     images: Images
     created_at: datetime
+    update: Update = Update.REPLACE
     promoted: int = 0  # ordinal of its last promotion; 0 = never
     failed: Failure | None = None
 

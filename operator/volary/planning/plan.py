@@ -38,7 +38,7 @@ from volary.planning.rollout import Course
 
 def plan(desired: Desired, observed: Observed, now: datetime) -> Plan:
     """All actions, the status and the next time to look. Equal input gives an equal plan."""
-    request = identity.request_id(desired.spec.model, desired.model_name, desired.spec.runtime)
+    request = identity.request_id(desired.spec.model, desired.model_name, desired.spec.runtime, desired.spec.update)
     asked = requests.answer(desired, observed, request, now)
     remembered = desired.status.rollout
     desired = _approve(desired, asked.approved, now)

@@ -21,7 +21,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
-from volary.api.v1alpha1 import Model, Runtime
+from volary.api.v1alpha1 import Model, Runtime, Update
 from volary.common.names import (
     API_VERSION,
     COMPONENT_LABEL,
@@ -190,6 +190,7 @@ def revision_from(body: Body) -> Revision:
         runtime=record.runtime,
         images=Images(agent=record.images.agent, server=record.images.server),
         created_at=record.created_at,
+        update=record.update,
         promoted=int(annotations.get(PROMOTED_ANNOTATION, "0")),
         failed=_failure(annotations.get(FAILED_ANNOTATION), record.created_at),
     )
@@ -218,6 +219,7 @@ class _Record(_Part):
     runtime: Runtime
     images: _Images
     created_at: datetime
+    update: Update = Update.REPLACE
 
     @classmethod
     def of(cls, revision: Revision) -> "_Record":
@@ -231,6 +233,7 @@ class _Record(_Part):
             runtime=revision.runtime,
             images=_Images(agent=revision.images.agent, server=revision.images.server),
             created_at=revision.created_at,
+            update=revision.update,
         )
 
 
