@@ -8,12 +8,26 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from volary.adapters.cluster import CONTROLLER_REVISIONS, DEPLOYMENTS, JOBS, MODEL_DEPLOYMENTS, SERVICES, Body, Cluster, Kind, kind_of
+from volary.adapters.cluster import (
+    CONFIG_MAPS,
+    CONTROLLER_REVISIONS,
+    DEPLOYMENTS,
+    JOBS,
+    MODEL_DEPLOYMENTS,
+    PODS,
+    SERVICES,
+    Body,
+    Cluster,
+    Conflict,
+    Kind,
+    NotFound,
+    kind_of,
+)
 from volary.common.errors import Refused, Transient, VolaryError
-from volary.common.names import MANAGED_BY_LABEL
+from volary.common.names import MANAGED_BY_LABEL, REVISIONS_ANNOTATION
 from volary.common.reasons import Reason
 from volary.controller.observe import Id, Look, controlled_by
-from volary.planning import resources
+from volary.planning import inplace, resources, shape
 from volary.planning.model import (
     Action,
     DeletePreflight,
@@ -21,10 +35,12 @@ from volary.planning.model import (
     DeleteWorkload,
     EnsureWorkload,
     MarkRevision,
+    Nudge,
     RecordRevision,
     Revision,
     Route,
     StartPreflight,
+    WriteSplit,
 )
 
 
@@ -57,7 +73,7 @@ def repairs(look: Look, actions: Iterable[Action]) -> tuple[Action, ...]:
     return tuple(
         EnsureWorkload(revision=revision, replicas=workload.replicas)
         for workload in look.observed.workloads
-        for revision in look.observed.revisions
+        for revision in shape.carried(look.observed).revisions
         if revision.id == workload.revision
         and revision.id not in planned
         and (SERVICES, resources.revision_name(name, revision.id)) not in look.uids
@@ -93,8 +109,11 @@ class _Hands:
             case DeleteWorkload(revision=name):
                 await self._delete(DEPLOYMENTS, resources.revision_name(desired.name, name))
                 await self._delete(SERVICES, resources.revision_name(desired.name, name))
+                await self._delete(CONFIG_MAPS, resources.revision_name(desired.name, name))
             case Route(to=to):
                 await self._apply(resources.service(desired, to))
+            case WriteSplit() | Nudge():
+                await self._inside_pods(action)
             case _:
                 assert_never(action)
 
@@ -140,6 +159,21 @@ class _Hands:
             if body is not None and body["metadata"]["uid"] == owner["uid"]:
                 return True
         return False
+
+    async def _inside_pods(self, action: WriteSplit | Nudge) -> None:
+        match action:
+            case WriteSplit(shape=name, split=split, at=at):
+                await self._apply(resources.revisions_map(self._desired, name, split, at))
+            case Nudge():
+                await self._nudge(action)
+
+    async def _nudge(self, nudge: Nudge) -> None:
+        """A pod that is gone meanwhile needs none."""
+        note = {REVISIONS_ANNOTATION: inplace.nudge(nudge.generation, nudge.at)}
+        try:
+            await self._cluster.patch(PODS, self._desired.namespace, nudge.pod, {"metadata": {"uid": nudge.uid, "annotations": note}})
+        except (NotFound, Conflict):
+            return
 
     async def _delete(self, kind: Kind, name: str) -> None:
         uid = self._uids.pop((kind, name), None)

@@ -1,4 +1,4 @@
-"""Looks at one ModelDeployment and all that belongs to it: six requests, nothing remembered.
+"""Looks at one ModelDeployment and all that belongs to it: six requests, seven and the agents with `update: InPlace`; nothing remembered.
 
 Reads are live, so a plan always sees what the last one wrote. Children are found by label and
 taken for ours only if this very ModelDeployment controls them.
@@ -12,13 +12,26 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from volary.adapters.cluster import CONTROLLER_REVISIONS, DEPLOYMENTS, JOBS, MODEL_DEPLOYMENTS, PODS, SERVICES, Body, Cluster, Kind, kind_of
+from volary.adapters.agents import Agent, Agents, url
+from volary.adapters.cluster import (
+    CONFIG_MAPS,
+    CONTROLLER_REVISIONS,
+    DEPLOYMENTS,
+    JOBS,
+    MODEL_DEPLOYMENTS,
+    PODS,
+    SERVICES,
+    Body,
+    Cluster,
+    Kind,
+    kind_of,
+)
 from volary.adapters.scrape import Scraper, Target
 from volary.api.v1alpha1 import ModelDeployment, ModelDeploymentStatus
 from volary.common.names import COMPONENT_LABEL, MODEL_LABEL, REQUEST_ANNOTATION, REQUEST_LABEL, SERVER_PORT
 from volary.common.reasons import Reason
 from volary.common.settings import Settings
-from volary.planning import diagnosis, evidence, identity, pods, resources
+from volary.planning import diagnosis, evidence, identity, inplace, perspective, pods, resources
 from volary.planning.model import Desired, Images, Observed, Pod, Preflight, Revision, Sample, Workload
 from volary.runtimes import registry
 
@@ -56,10 +69,11 @@ class Look:
 class Observer:
     """Fills `Look`s."""
 
-    def __init__(self, cluster: Cluster, scraper: Scraper, settings: Settings) -> None:
+    def __init__(self, cluster: Cluster, scraper: Scraper, settings: Settings, agents: Agents) -> None:
         self._cluster = cluster
         self._scraper = scraper
         self._settings = settings
+        self._agents = agents
 
     async def desired(self, namespace: str, name: str) -> Desired | None:
         """Only what is wanted; None where there is nothing to read."""
@@ -84,8 +98,22 @@ class Observer:
             for kind, found in zip(_CHILDREN, lists, strict=True)
         }
         observed = _observed(desired, own)
+        if inplace.used(desired, observed):
+            maps = await self._cluster.list(CONFIG_MAPS, namespace, labels)
+            own[CONFIG_MAPS] = [one for one in maps if controlled_by(one, desired.uid)]
+            observed = await self._held(observed, own[CONFIG_MAPS])
         uids = {(kind_of(one), one["metadata"]["name"]): one["metadata"]["uid"] for kind in own for one in own[kind] if kind is not PODS}
         return Look(desired=desired, observed=await self._sampled(desired, observed, now), uids=uids)
+
+    async def _held(self, observed: Observed, maps: Sequence[Body]) -> Observed:
+        """The same with what is written for pods that hold several revisions, and what they say."""
+        written = tuple(resources.written_from(body) for body in maps)
+        shapes = {one.shape for one in written}
+        asked = [
+            pod for workload in observed.workloads if workload.revision in shapes for pod in workload.pods if pod.ip and not pod.terminating
+        ]
+        holdings = await self._agents.ask([Agent(uid=pod.uid, url=url(pod.ip or "")) for pod in asked])
+        return replace(observed, written=written, holdings=holdings)
 
     async def _sampled(self, desired: Desired, observed: Observed, now: datetime) -> Observed:
         """The same with the pods' counters, if it is time to read them."""
@@ -93,7 +121,7 @@ class Observer:
             return observed
         targets = [
             target
-            for workload in observed.workloads
+            for workload in perspective.by_revision(observed).workloads
             for revision in observed.revisions
             if revision.id == workload.revision
             for target in _targets(revision, workload.pods)

@@ -18,6 +18,15 @@ def _dump(part: Model | Runtime, *, without: set[str] | None = None) -> dict[str
     return part.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude=without)
 
 
+def shape_id(model: Model, model_name: str, runtime: Runtime, images: tuple[str, ...]) -> str:
+    """Names what pods look like that take one version after the other: all that shapes them but the version.
+
+    Another `uri` is another shape: a version's name stands for one bundle only below one uri.
+    """
+    part = _dump(model, without={"version", "digest", "verify"})
+    return _short({"shape": part, "name": model_name, "runtime": _dump(runtime), "images": images})
+
+
 def _way(update: Update) -> dict[str, Any]:
     """Nothing for the default, so that it renames no revision that was made before there was a choice."""
     return {} if update is Update.REPLACE else {"update": update}
@@ -35,4 +44,7 @@ def revision_id(digest: str, model: Model, model_name: str, runtime: Runtime, up
     out. Defaults are left out too: a later operator that adds a field with a default does not
     rename old revisions.
     """
-    return _short({"digest": digest, "model": _dump(model, without={"digest", "verify"}), "name": model_name, "runtime": _dump(runtime)} | _way(update))
+    return _short(
+        {"digest": digest, "model": _dump(model, without={"digest", "verify"}), "name": model_name, "runtime": _dump(runtime)}
+        | _way(update)
+    )

@@ -9,8 +9,10 @@ from datetime import datetime
 from enum import StrEnum
 
 from volary.api.v1alpha1 import Model, ModelDeploymentSpec, ModelDeploymentStatus, Runtime, Update
+from volary.bundle.split import Split
 from volary.common.outcome import Outcome
 from volary.common.reasons import Reason
+from volary.planning.holdings import Holding, Written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +113,7 @@ class Pod:
     ready: bool = False
     terminating: bool = False
     problem: Problem | None = None
+    nudged: str = ""  # the annotation that made the kubelet mount the split anew
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +148,18 @@ class Shared:
     """The Service selects every ready pod of the model."""
 
 
-Traffic = NoService | Only | Shared
+@dataclass(frozen=True, slots=True)
+class Divided:
+    """Pods that hold several revisions divide their requests between them."""
+
+    weights: tuple[tuple[str, int], ...]  # revision, percent in effect: the mean over the pods that answer
+
+    def of(self, revision: str) -> int:
+        """Percent of a revision."""
+        return dict(self.weights).get(revision, 0)
+
+
+Traffic = NoService | Only | Shared | Divided
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +191,8 @@ class Observed:
     strangers: tuple[Pod, ...] = ()  # live pods of the model without a workload (their Deployment was deleted)
     traffic: Traffic = NoService()
     sample: Sample | None = None
+    written: tuple[Written, ...] = ()  # splits of pods that hold several revisions
+    holdings: tuple[Holding, ...] = ()  # of the pods whose agents answered
 
     def workload(self, revision: str) -> Workload | None:
         """The Deployment of a revision."""
@@ -255,7 +271,37 @@ class Route:
     to: Only | Shared
 
 
-Action = StartPreflight | DeletePreflight | RecordRevision | MarkRevision | DeleteRevision | EnsureWorkload | DeleteWorkload | Route
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteSplit:
+    """Say in a ConfigMap which revisions the pods of a shape hold, and their weights."""
+
+    shape: str
+    split: Split
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nudge:
+    """Make the kubelet show a pod its new split at once. Without it that takes the kubelet's sync period."""
+
+    pod: str
+    uid: str
+    generation: int
+    at: datetime
+
+
+Action = (
+    StartPreflight
+    | DeletePreflight
+    | RecordRevision
+    | MarkRevision
+    | DeleteRevision
+    | EnsureWorkload
+    | DeleteWorkload
+    | Route
+    | WriteSplit
+    | Nudge
+)
 
 
 class Level(StrEnum):

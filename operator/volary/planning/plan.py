@@ -17,7 +17,7 @@ from datetime import datetime
 
 from volary.api.v1alpha1 import RolloutStatus
 from volary.common.reasons import Reason
-from volary.planning import identity, report, requests, resolution, rollout, traffic
+from volary.planning import identity, inplace, perspective, report, requests, resolution, rollout, shape
 from volary.planning.model import (
     Action,
     DeleteRevision,
@@ -38,30 +38,32 @@ from volary.planning.rollout import Course
 
 def plan(desired: Desired, observed: Observed, now: datetime) -> Plan:
     """All actions, the status and the next time to look. Equal input gives an equal plan."""
+    ground, observed = observed, perspective.by_revision(observed)
     request = identity.request_id(desired.spec.model, desired.model_name, desired.spec.runtime, desired.spec.update)
     asked = requests.answer(desired, observed, request, now)
     remembered = desired.status.rollout
     desired = _approve(desired, asked.approved, now)
     resolved = resolution.resolve(desired, _without_preflight(asked), request, now)
     verdict = _judge(desired, resolved.observed, request, now)
-    moves, after = traffic.steer(desired, verdict.observed, verdict.roles, verdict.course)
-    forgotten = _forget(desired, verdict.observed, verdict.roles, after)
+    ground = replace(ground, revisions=verdict.observed.revisions)
+    steering = inplace.steer(desired, ground, verdict.roles, verdict.course, now)
+    forgotten = _forget(desired, verdict.observed, verdict.roles, steering.traffic)
     situation = report.Situation(
         desired=desired,
         observed=verdict.observed,
         roles=verdict.roles,
         resolution=resolved,
         course=verdict.course,
-        traffic=after,
+        traffic=steering.traffic,
         request=asked.record,
         now=now,
     )
     refused = resolution.refusal(desired, resolved.refused) if resolved.refused else None
     return Plan(
-        actions=(*asked.actions, *resolved.actions, *verdict.actions, *moves, *forgotten),
+        actions=(*asked.actions, *resolved.actions, *verdict.actions, *steering.actions, *forgotten),
         status=report.status(situation),
         facts=(*asked.facts, *_superseded(desired, remembered, verdict), *resolved.facts, *((refused,) if refused else ()), *verdict.facts),
-        wake_at=_wake_at(resolved, verdict.course),
+        wake_at=_wake_at(resolved.wake_at, verdict.course.wake_at if verdict.course else None, steering.wake_at),
     )
 
 
@@ -118,7 +120,7 @@ def _began(desired: Desired, candidate: Revision, roles: Roles) -> tuple[Fact, .
         return ()
     if roles.stable is None:
         return (Fact(reason=Reason.PODS_STARTING, message=f"starting version {candidate.version}, the first to serve"),)
-    text = f"starting version {candidate.version} ({candidate.id}) beside version {roles.stable.version}"
+    text = f"starting version {candidate.version} ({candidate.id}) {shape.place(candidate, roles.stable)}"
     return (Fact(reason=Reason.CANARY_STARTED, message=text),)
 
 
@@ -148,6 +150,5 @@ def _forget(desired: Desired, observed: Observed, roles: Roles, traffic: Traffic
     return tuple(DeleteRevision(revision=r.id) for r in idle[desired.spec.history :])
 
 
-def _wake_at(resolved: resolution.Resolution, course: Course | None) -> datetime | None:
-    times = (resolved.wake_at, course.wake_at if course else None)
+def _wake_at(*times: datetime | None) -> datetime | None:
     return min((time for time in times if time is not None), default=None)

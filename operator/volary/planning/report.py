@@ -10,12 +10,14 @@ from volary.api.v1alpha1 import (
     Phase,
     RequestStatus,
     RevisionStatus,
+    Update,
 )
 from volary.common.reasons import Reason
-from volary.planning.model import Desired, Observed, Only, Problem, Revision, Shared, Traffic
+from volary.planning.model import Desired, Divided, Observed, Only, Problem, Revision, Shared, Traffic
 from volary.planning.resolution import Resolution
 from volary.planning.roles import Roles
 from volary.planning.rollout import Course
+from volary.planning.shape import carrier
 from volary.planning.weights import reached
 
 
@@ -111,11 +113,16 @@ def _in_use(situation: Situation, revision: Revision, replicas: int) -> Revision
         revision=revision.id,
         version=revision.version,
         digest=revision.digest,
+        deployment=_deployment(situation, revision),
         replicas=replicas,
         ready=observed.ready(revision.id),
         weight=_weight(situation, revision),
         weight_reached=_reached(situation, revision),
     )
+
+
+def _deployment(situation: Situation, revision: Revision) -> str | None:
+    return f"{situation.desired.name}-{carrier(revision)}" if revision.update is Update.IN_PLACE else None
 
 
 def _canary_weight(situation: Situation) -> int:
@@ -144,6 +151,8 @@ def _reached(situation: Situation, revision: Revision) -> int:
         case Shared():
             others = sum(w.ready for w in observed.workloads if w.revision != revision.id)
             return reached(observed.ready(revision.id), others)
+        case Divided() as inside:
+            return inside.of(revision.id)
         case _:
             return 0
 
@@ -193,6 +202,8 @@ def _serving(situation: Situation) -> int:
             return observed.ready(revision)
         case Shared():
             return sum(w.ready for w in observed.workloads)
+        case Divided(weights=weights):
+            return max((observed.ready(revision) for revision, weight in weights if weight > 0), default=0)
         case _:
             return 0
 

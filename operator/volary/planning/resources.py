@@ -10,18 +10,24 @@ clearing a mark needs no call of its own. No status and no defaults of the API s
     +-- Deployment         NAME-REVISION
     +-- Service            NAME-REVISION          one revision, for people and for gateways
 
+With `update: InPlace` the revisions of one shape share a Deployment and a Service NAME-SHAPE, and
+
+    +-- ConfigMap          NAME-SHAPE             which revisions its pods hold, and their weights
+
 NAME is at most 40 characters and a DNS-1035 label (a rule of the CRD), so every name below it
 fits in a label of 63.
 """
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from volary.api.v1alpha1 import Model, Runtime, Update
+from volary.bundle.split import Split, parse, render
+from volary.common.errors import Refused
 from volary.common.names import (
     API_VERSION,
     COMPONENT_LABEL,
@@ -32,15 +38,19 @@ from volary.common.names import (
     PROMOTED_ANNOTATION,
     REQUEST_LABEL,
     REVISION_LABEL,
+    REVISIONS_FILE,
     SERVER_PORT,
     SERVICE_PORT,
+    WRITTEN_ANNOTATION,
 )
 from volary.common.reasons import Reason
 from volary.planning import pods
+from volary.planning.holdings import Written
 from volary.planning.model import Desired, Failure, Images, NoService, Only, Revision, Shared, Traffic
 from volary.runtimes.runtime import Body
 
 _PREFLIGHT_SECONDS = 900  # for the image, the Secret and the storage to turn up
+_NEVER = datetime.fromtimestamp(0, UTC)
 _ROLLOUT_SECONDS = 600  # Kubernetes' default; Volary keeps its own deadline, and a change here would be a change of every Deployment
 
 
@@ -92,7 +102,7 @@ def controller_revision(desired: Desired, revision: Revision) -> Body:
 
 
 def deployment(desired: Desired, revision: Revision, replicas: int) -> Body:
-    """The pods of a revision. All but `replicas` follows from the revision."""
+    """The pods of a revision, or of a shape under its id. All but `replicas` follows from the revision."""
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -105,6 +115,17 @@ def deployment(desired: Desired, revision: Revision, replicas: int) -> Body:
             "progressDeadlineSeconds": _ROLLOUT_SECONDS,
             "template": pods.model_template(desired.name, revision),
         },
+    }
+
+
+def revisions_map(desired: Desired, shape: str, split: Split, at: datetime) -> Body:
+    """Which revisions the pods of a shape hold. They mount it."""
+    metadata = _metadata(desired, revision_name(desired.name, shape), {REVISION_LABEL: shape})
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": metadata | {"annotations": {WRITTEN_ANNOTATION: at.isoformat()}},
+        "data": {REVISIONS_FILE: render(split).decode()},
     }
 
 
@@ -168,6 +189,18 @@ def traffic_from(body: Body | None) -> Traffic:
         return NoService()
     revision = (body.get("spec", {}).get("selector") or {}).get(REVISION_LABEL)
     return Only(revision) if revision else Shared()
+
+
+def written_from(body: Body) -> Written:
+    """What a ConfigMap says. One that somebody made unreadable says nothing, and is written anew."""
+    metadata = body.get("metadata", {})
+    shape = (metadata.get("labels") or {}).get(REVISION_LABEL, "")
+    try:
+        at = datetime.fromisoformat((metadata.get("annotations") or {}).get(WRITTEN_ANNOTATION, ""))
+        split = parse((body.get("data") or {}).get(REVISIONS_FILE, "").encode())
+    except (ValueError, Refused):
+        return Written(shape=shape, split=None, at=_NEVER)
+    return Written(shape=shape, split=split, at=at)
 
 
 def revision_from(body: Body) -> Revision:

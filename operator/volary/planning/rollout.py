@@ -12,6 +12,7 @@ from volary.common.durations import show as show_duration
 from volary.common.reasons import REASONS, Kind, Reason
 from volary.planning import evidence
 from volary.planning.model import Desired, Fact, Failure, Observed, Problem, Revision, Workload
+from volary.planning.shape import beside
 from volary.planning.weights import canary_replicas
 
 EXTEND_LIMIT = 3  # a step without proof lasts at most three times its duration, then it pauses
@@ -23,6 +24,7 @@ class Course:
 
     memory: RolloutStatus
     replicas: int
+    beside: bool = False  # in the pods of stable: they divide their requests themselves
     hold: Problem  # what it waits for
     paused: bool = False  # waits for a person
     promote: bool = False
@@ -83,10 +85,12 @@ def _direct(desired: Desired, memory: RolloutStatus, candidate: Revision, stable
 
 def _course(desired: Desired, memory: RolloutStatus, candidate: Revision, stable: Revision | None, now: datetime) -> Course:
     steps, replicas = desired.spec.rollout.steps, desired.spec.replicas
-    full = _direct(desired, memory, candidate, stable) or memory.step >= len(steps)
+    here = beside(candidate, stable)
+    full = here or _direct(desired, memory, candidate, stable) or memory.step >= len(steps)
     wanted = replicas if full else canary_replicas(steps[max(0, memory.step)].weight, replicas)
     reason = Reason.PROMOTING if memory.step >= len(steps) else Reason.PODS_STARTING
-    return Course(memory=memory, replicas=wanted, hold=Problem(reason=reason, message=""), wake_at=_next_sample(desired, memory, now))
+    hold = Problem(reason=reason, message="")
+    return Course(memory=memory, replicas=wanted, beside=here, hold=hold, wake_at=_next_sample(desired, memory, now))
 
 
 def _next_sample(desired: Desired, memory: RolloutStatus, now: datetime) -> datetime | None:
@@ -155,14 +159,15 @@ def _enter(desired: Desired, course: Course, index: int, now: datetime) -> Cours
         }
     )
     if index >= len(steps):
-        text = f"all {len(steps)} steps passed; growing to {replicas} pods"
+        onward = "taking all requests" if course.beside else f"growing to {replicas} pods"
+        text = f"all {len(steps)} steps passed; {onward}"
         fact = Fact(reason=Reason.PROMOTING, message=text)
         hold = Problem(reason=Reason.PROMOTING, message=text)
         return replace(course, memory=memory, replicas=replicas, hold=hold, facts=(fact,), wake_at=now)
     step = steps[index]
     text = f"step {index + 1} of {len(steps)}: weight {step.weight} % for {step.duration}"
     fact = Fact(reason=Reason.STEP_STARTED, message=text)
-    wanted = canary_replicas(step.weight, replicas)
+    wanted = replicas if course.beside else canary_replicas(step.weight, replicas)
     hold = Problem(reason=Reason.COLLECTING_EVIDENCE, message=text)
     return replace(course, memory=memory, replicas=wanted, hold=hold, facts=(fact,), wake_at=now + timedelta(milliseconds=100))
 

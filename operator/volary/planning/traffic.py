@@ -8,6 +8,7 @@ from volary.planning.model import (
     Action,
     DeleteWorkload,
     Desired,
+    Divided,
     EnsureWorkload,
     NoService,
     Observed,
@@ -27,7 +28,7 @@ def steer(desired: Desired, observed: Observed, roles: Roles, course: Course | N
     traffic = _traffic(desired, observed, roles, course)
     grow = tuple(EnsureWorkload(revision=r, replicas=n) for r, n in wanted if _replicas_now(observed, r) < n)
     shrink = tuple(EnsureWorkload(revision=r, replicas=n) for r, n in wanted if _replicas_now(observed, r) > n)
-    move = (Route(to=traffic),) if not isinstance(traffic, NoService) and traffic != observed.traffic else ()
+    move = (Route(to=traffic),) if isinstance(traffic, Only | Shared) and traffic != observed.traffic else ()
     return (*grow, *move, *shrink, *_remove(observed, roles, traffic)), traffic
 
 
@@ -60,6 +61,8 @@ def _traffic(desired: Desired, observed: Observed, roles: Roles, course: Course 
             return Only(target.id) if _can_take_over(desired, observed, target, serving) else now
         case Shared():
             return _out_of_shared(desired, observed, target)
+        case Divided():  # inside pods: never what a Service does
+            return now
 
 
 def _may_share(observed: Observed, roles: Roles, course: Course | None) -> bool:

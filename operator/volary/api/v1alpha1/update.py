@@ -28,6 +28,6 @@ def _served_in_place(spec: _Updated) -> bool:
 
 ONLY_ONNXRUNTIME = rules.Rule(
     expression='self.update != "InPlace" || self.runtime.name == "onnxruntime"',
-    message="spec.update: InPlace needs spec.runtime.name: onnxruntime, whose server holds two versions; write update: Replace or leave it out",
+    message="spec.update: InPlace needs spec.runtime.name: onnxruntime; for another runtime write update: Replace or leave it out",
     holds=_served_in_place,
 )

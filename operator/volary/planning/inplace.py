@@ -1,0 +1,151 @@
+"""Traffic where a new version comes to the pods that run: a split inside of them, Deployments around them.
+
+    what is written   ConfigMap, the truth; every pod of the shape mounts it
+    the nudge         annotation on each pod; only makes the kubelet faster
+    what is in effect the agents' word; looked at again and again until it is what was written
+
+All writes are idempotent and follow from what is seen, so a crash after any of them is made good
+by the next look. Between Deployments (another shape, or `update: Replace`) `traffic.steer` decides.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from volary.api.v1alpha1 import Update
+from volary.bundle.split import Split
+from volary.planning import shape, traffic
+from volary.planning.holdings import Written
+from volary.planning.model import Action, DeleteWorkload, Desired, Nudge, Observed, Pod, Traffic, WriteSplit
+from volary.planning.perspective import divided, holding_of
+from volary.planning.roles import Roles
+from volary.planning.rollout import Course
+from volary.planning.splits import Cast, aim, candidate_weight
+
+FIRST_LOOK = timedelta(seconds=0.5)  # after a write; an agent needs 0.1 s to see it
+LAST_LOOK = timedelta(seconds=15)
+_PATIENCE = 20  # a load that takes a minute is looked at every 3 s: late by 5 %
+NUDGE_AGAIN = timedelta(seconds=3)  # a nudge that came before the kubelet knew of the write was in vain
+
+_NEVER = datetime.fromtimestamp(0, UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steering:
+    """What is to be done about pods and traffic."""
+
+    actions: tuple[Action, ...]
+    traffic: Traffic  # once it is done, by revision
+    wake_at: datetime | None = None
+
+
+def used(desired: Desired, seen: Observed) -> bool:
+    """Whether any revision lives in pods with others, so that ConfigMaps and agents have to be asked."""
+    return desired.spec.update is Update.IN_PLACE or any(r.update is Update.IN_PLACE for r in seen.revisions)
+
+
+def steer(desired: Desired, seen: Observed, roles: Roles, course: Course | None, now: datetime) -> Steering:
+    """Splits first, so that a pod that starts finds its own; they never send requests where they cannot be answered."""
+    moves, after = traffic.steer(desired, shape.carried(seen), shape.carried_roles(roles), course)
+    if not used(desired, seen):
+        return Steering(actions=moves, traffic=after)
+    gone = {action.revision for action in moves if isinstance(action, DeleteWorkload)}
+    writes: list[Action] = []
+    nudges: list[Action] = []
+    wakes: list[datetime] = []
+    for cast in _casts(desired, seen, roles, course):
+        split = aim(seen, cast) if cast.shape not in gone else None
+        if split is None:
+            continue
+        written = _written(seen, cast.shape)
+        if written is None or written.split != split:
+            written = Written(shape=cast.shape, split=split, at=now)
+            writes.append(WriteSplit(shape=cast.shape, split=split, at=now))
+        seen = replace(seen, written=(*(w for w in seen.written if w.shape != cast.shape), written))
+        late = [pod for pod in _pods(seen, cast.shape) if not _in_effect(seen, pod, split)]
+        nudges += _nudges(seen, late, split, now)
+        wakes += _wakes(seen, late, split, written.at, now)
+    actions = (*writes, *nudges, *moves, *_orphans(seen, roles, gone))
+    return Steering(actions=actions, traffic=divided(seen, after), wake_at=min(wakes, default=None))
+
+
+def _casts(desired: Desired, seen: Observed, roles: Roles, course: Course | None) -> Iterator[Cast]:
+    """One for each shape that has pods or should have."""
+    stable, candidate = (r if r is not None and r.update is Update.IN_PLACE else None for r in (roles.stable, roles.candidate))
+    weight = candidate_weight(course.memory, desired.spec.rollout.steps) if course is not None else 0
+    known = {shape.carrier(r) for r in seen.revisions if r.update is Update.IN_PLACE}
+    for name in sorted(known):
+        here = Cast(
+            shape=name,
+            stable=stable if stable is not None and shape.carrier(stable) == name else None,
+            candidate=candidate if candidate is not None and course is not None and shape.carrier(candidate) == name else None,
+            weight=weight,
+        )
+        if here.stable or here.candidate or seen.workload(name) is not None:
+            yield here
+
+
+def _written(seen: Observed, name: str) -> Written | None:
+    return next((written for written in seen.written if written.shape == name), None)
+
+
+def _pods(seen: Observed, name: str) -> Iterator[Pod]:
+    """Pods that should know: those that serve, and those whose agent answers. One that starts mounts what is written."""
+    workload = seen.workload(name)
+    for pod in workload.pods if workload else ():
+        if not pod.terminating and (pod.ready or holding_of(seen, pod) is not None):
+            yield pod
+
+
+def _in_effect(seen: Observed, pod: Pod, split: Split) -> bool:
+    holding = holding_of(seen, pod)
+    if holding is None or holding.generation != split.generation:
+        return False
+    held = {held.revision: held.weight for held in holding.held}
+    return all(held.get(share.revision, 0) == share.weight for share in split.shares)
+
+
+def _nudges(seen: Observed, late: list[Pod], split: Split, now: datetime) -> Iterator[Nudge]:
+    for pod in late:
+        holding = holding_of(seen, pod)
+        if holding is not None and holding.seen == split.generation:
+            continue
+        told, at = nudge_from(pod.nudged)
+        if told != split.generation or (holding is not None and now >= at + NUDGE_AGAIN):
+            yield Nudge(pod=pod.name, uid=pod.uid, generation=split.generation, at=now)
+
+
+def _wakes(seen: Observed, late: list[Pod], split: Split, written: datetime, now: datetime) -> Iterator[datetime]:
+    """Soon after a write, rarer as it takes longer. Nobody tells the operator when an agent is done."""
+    if late:
+        yield now + max(FIRST_LOOK, min(LAST_LOOK, (now - written) / _PATIENCE))
+    for pod in late:
+        holding = holding_of(seen, pod)
+        told, at = nudge_from(pod.nudged)
+        if holding is not None and holding.seen != split.generation and told == split.generation and at + NUDGE_AGAIN > now:
+            yield at + NUDGE_AGAIN
+
+
+def _orphans(seen: Observed, roles: Roles, gone: set[str]) -> Iterator[Action]:
+    """ConfigMaps whose Deployment is gone: the operator died between the two."""
+    used = {shape.carrier(r) for r in (roles.stable, roles.candidate) if r is not None} | gone
+    for written in seen.written:
+        if written.shape not in used and seen.workload(written.shape) is None:
+            yield DeleteWorkload(revision=written.shape)
+
+
+# ---- the annotation -----------------------------------------------------------------------------
+
+
+def nudge(generation: int, at: datetime) -> str:
+    """`7@2026-03-01T12:00:00+00:00`: any change will do; the time makes a second nudge differ from the first."""
+    return f"{generation}@{at.isoformat()}"
+
+
+def nudge_from(text: str) -> tuple[int, datetime]:
+    """Generation and time of the last nudge; -1 where there was none."""
+    generation, _, at = text.partition("@")
+    try:
+        return int(generation), datetime.fromisoformat(at)
+    except ValueError:
+        return -1, _NEVER
