@@ -15,15 +15,18 @@ from volary.planning.model import (
     DeletePreflight,
     DeleteRevision,
     DeleteWorkload,
+    Divided,
     EnsureWorkload,
     MarkRevision,
     NoService,
+    Nudge,
     Only,
     RecordRevision,
     Route,
     Shared,
     StartPreflight,
     Traffic,
+    WriteSplit,
 )
 
 
@@ -129,6 +132,10 @@ class Story:
                 text = f"no pods of {self._name(name)}"
             case Route(to=to):
                 text = f"traffic to {self._traffic(to)}"
+            case WriteSplit(split=split):
+                text = "split " + ", ".join(f"{share.version} {share.weight} %" for share in split.shares)
+            case Nudge(pod=pod):
+                text = f"nudge {pod}"
             case _:
                 assert_never(action)
         return text
@@ -141,5 +148,7 @@ class Story:
                 return "all ready pods"
             case NoService():
                 return "nobody"
+            case Divided():
+                return "what the pods say"
             case _:
                 assert_never(to)

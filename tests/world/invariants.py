@@ -7,7 +7,8 @@ from datetime import timedelta
 from tests.world.world import Turn, World
 from volary.api.v1alpha1 import ModelDeploymentStatus, Phase
 from volary.common.reasons import Reason
-from volary.planning import evidence
+from volary.planning import evidence, perspective, shape
+from volary.planning.holdings import State, Written
 from volary.planning.model import (
     Action,
     DeletePreflight,
@@ -17,6 +18,7 @@ from volary.planning.model import (
     Level,
     MarkRevision,
     NoService,
+    Nudge,
     Observed,
     Only,
     RecordRevision,
@@ -24,9 +26,10 @@ from volary.planning.model import (
     Route,
     Shared,
     Traffic,
+    WriteSplit,
 )
 from volary.planning.plan import plan
-from volary.planning.roles import assign
+from volary.planning.roles import Roles, assign
 
 TERMINAL = {Phase.SERVING, Phase.ROLLED_BACK, Phase.REFUSED, Phase.FAILED, Phase.PAUSED}
 
@@ -111,7 +114,9 @@ class Guard:
         assert self.world.idle(self.world.think()), "a settled world is not left alone"
         assert cluster.jobs.keys() <= ({self.world.request_id()} if status.phase is Phase.REFUSED else set()), "a preflight is left over"
         in_use = {roles.stable.id} if roles.stable else cluster.targeted()  # without a stable one, what serves by chance stays
-        assert set(cluster.deployments) <= in_use, f"Deployments left over: {set(cluster.deployments) - in_use}"
+        carriers = {shape.carrier(cluster.revisions[name]) if name in cluster.revisions else name for name in in_use}
+        assert set(cluster.deployments) <= carriers, f"Deployments left over: {set(cluster.deployments) - carriers}"
+        assert set(cluster.splits) <= carriers, f"ConfigMaps left over: {set(cluster.splits) - carriers}"
         assert roles.stable is None or cluster.selected() == in_use, "traffic is not where it belongs"
         assert len(cluster.revisions) <= self.world.spec.history + 2, "the history grows"
         if status.phase is Phase.SERVING:
@@ -127,7 +132,11 @@ def _verdicts_come_first(turn: Turn) -> None:
     """What a crash must not forget is written before anything follows from it, and people are told."""
     actions = turn.plan.actions
     marks = [index for index, action in enumerate(actions) if isinstance(action, MarkRevision)]
-    moves = [index for index, action in enumerate(actions) if isinstance(action, Route | DeleteWorkload | EnsureWorkload | DeleteRevision)]
+    moves = [
+        index
+        for index, action in enumerate(actions)
+        if isinstance(action, Route | DeleteWorkload | EnsureWorkload | DeleteRevision | WriteSplit)
+    ]
     assert not marks or not moves or max(marks) < min(moves), f"a mark comes after what follows from it: {actions}"
     known = {revision.id: revision for revision in turn.observed.revisions}
     for action in actions:
@@ -193,7 +202,7 @@ def _canaries_do_not_vanish(turn: Turn) -> None:
 
 def _ready_is_true(turn: Turn) -> None:
     """What the spec asks for has all traffic and all pods."""
-    status, observed = turn.plan.status, turn.observed
+    status, observed = turn.plan.status, perspective.by_revision(turn.observed)
     assert status.stable is not None
     revision = next(r for r in observed.revisions if r.id == status.stable.revision)
     assert revision.version == turn.desired.spec.model.version
@@ -201,7 +210,8 @@ def _ready_is_true(turn: Turn) -> None:
     traffic: Traffic = observed.traffic
     for action in turn.plan.actions:
         traffic = action.to if isinstance(action, Route) else traffic
-    assert traffic == Only(revision.id)
+        assert not isinstance(action, WriteSplit) or action.split.shares[0].weight == 100
+    assert traffic in {Only(revision.id), Only(shape.carrier(revision))}
 
 
 def _walk(turn: Turn, request: str) -> None:
@@ -223,6 +233,8 @@ def _after(action: Action, seen: Observed) -> Observed:
             return replace(seen, traffic=to)
         case DeleteWorkload(revision=name):
             return replace(seen, workloads=tuple(w for w in seen.workloads if w.revision != name))
+        case WriteSplit(shape=name, split=split, at=at):
+            return replace(seen, written=(*(w for w in seen.written if w.shape != name), Written(shape=name, split=split, at=at)))
         case _:
             return seen
 
@@ -233,9 +245,17 @@ def _find(seen: Observed, name: str) -> Revision:
 
 def _is_allowed(action: Action, seen: Observed, turn: Turn, request: str) -> None:
     roles = assign(seen, request)
-    stable = roles.stable
     in_use = {r.id for r in (roles.stable, roles.candidate, roles.wanted) if r is not None}
     match action:
+        case EnsureWorkload() | DeleteWorkload() | Route():
+            _is_allowed_outside(action, shape.carried(seen), turn, shape.carried_roles(roles))
+        case WriteSplit():
+            _is_allowed_inside(action, seen, roles)
+        case Nudge(pod=name, generation=generation):
+            pod = next(pod for workload in seen.workloads for pod in workload.pods if pod.name == name)
+            split = perspective.split_of(seen, pod.revision)
+            assert split is not None
+            assert split.generation == generation, "a nudge for what is not written"
         case RecordRevision(revision=revision):
             known = next((r for r in seen.revisions if r.id == revision.id), None)
             assert known is None or replace(known, request=revision.request) == revision, "what is recorded was changed"
@@ -244,6 +264,38 @@ def _is_allowed(action: Action, seen: Observed, turn: Turn, request: str) -> Non
         case DeleteRevision(revision=name):
             assert name not in in_use, "a revision in use is forgotten"
             assert seen.workload(name) is None, "a revision with pods is forgotten"
+            listed = {share.revision for written in seen.written if written.split for share in written.split.shares if share.weight}
+            assert name not in listed, "a revision with requests is forgotten"
+        case _:
+            pass
+
+
+def _is_allowed_inside(action: WriteSplit, seen: Observed, roles: Roles) -> None:
+    """A split: requests go to what was proved, or to what had them before."""
+    before = perspective.split_of(seen, action.shape)
+    weights = {share.revision: share.weight for share in action.split.shares}
+    old = {share.revision: share.weight for share in before.shares} if before else {}
+    assert action.split.generation > (before.generation if before else 0), "the generation does not grow"
+    here = {r.id for r in seen.revisions if shape.carrier(r) == action.shape}
+    if roles.stable is not None and roles.stable.id in here:
+        assert roles.stable.id in weights, "stable leaves its pods"
+    workload = seen.workload(action.shape)
+    serving = [pod for pod in (workload.pods if workload else ()) if pod.ready and not pod.terminating]
+    for name, weight in weights.items():
+        if weight == 0 or old.get(name, 0) > 0 or not any(old.values()):
+            continue
+        assert _find(seen, name).failed is None, f"{name} failed and gets requests"
+        for pod in serving:
+            holding = perspective.holding_of(seen, pod)
+            held = holding.of(name) if holding else None
+            assert held is not None, f"{name} gets requests and is not in pod {pod.name}"
+            assert held.state is State.READY, f"{name} gets requests and is not proved in pod {pod.name}"
+
+
+def _is_allowed_outside(action: EnsureWorkload | DeleteWorkload | Route, seen: Observed, turn: Turn, roles: Roles) -> None:
+    """Deployments and the Service; revisions that share pods go by their shape."""
+    stable = roles.stable
+    match action:
         case EnsureWorkload(revision=revision, replicas=replicas):
             assert replicas >= 1
             if stable is not None and revision.id == stable.id:
@@ -264,7 +316,7 @@ def _is_allowed(action: Action, seen: Observed, turn: Turn, request: str) -> Non
             third = live - {r.id for r in (stable, roles.candidate) if r is not None}
             assert not third, f"a third revision would get traffic: {third}"
         case _:
-            pass
+            raise AssertionError(action)
 
 
 def _is_able(name: str, seen: Observed, replicas: int) -> None:

@@ -106,6 +106,8 @@ class World:
             workloads=cluster.workloads(),
             strangers=cluster.strangers(),
             traffic=cluster.traffic,
+            written=tuple(cluster.splits.values()),
+            holdings=cluster.holdings(),
             sample=Sample(at=cluster.now, counts=cluster.counts()) if due else None,
         )
 
@@ -147,7 +149,7 @@ class World:
         """When the operator looks again: when something happened, or when the plan asked for it."""
         if not self.idle(turn):
             return self.cluster.now + SOON
-        times = (turn.plan.wake_at, self.cluster.next_event())
+        times = (turn.plan.wake_at, self.cluster.next_news())
         return min((max(time, self.cluster.now + SOON) for time in times if time is not None), default=None)
 
     def run(self, until: datetime | timedelta | Callable[[], bool], *, turns: int = 2000) -> Turn:

@@ -77,10 +77,10 @@ def fold(memory: RolloutStatus, sample: Sample | None, live: Iterable[str], anal
 
 def increment(memory: RolloutStatus, sample: Sample) -> Increment:
     """What the counters grew by. The first look at a pod is its zero; a counter that fell was reset and counts from 0."""
-    known = {count.uid: count for count in memory.counts}
+    known = {(count.uid, count.revision): count for count in memory.counts}
     total = Increment()
     for count in sample.counts:
-        before = known.get(count.uid)
+        before = known.get((count.uid, count.revision))
         if before is None:
             continue
         reset = count.requests < before.requests or count.errors < before.errors
@@ -95,9 +95,12 @@ def increment(memory: RolloutStatus, sample: Sample) -> Increment:
 
 def _counts(memory: RolloutStatus, sample: Sample, live: frozenset[str]) -> tuple[PodCount, ...]:
     """Counters to compare the next sample with; those of a pod that did not answer are kept, those of a gone pod are not."""
-    counts = {count.uid: count for count in memory.counts}
-    counts |= {count.uid: PodCount(uid=count.uid, requests=count.requests, errors=count.errors) for count in sample.counts}
-    return tuple(counts[uid] for uid in sorted(counts) if uid in live)
+    counts = {(count.uid, count.revision): count for count in memory.counts}
+    counts |= {
+        (count.uid, count.revision): PodCount(uid=count.uid, revision=count.revision, requests=count.requests, errors=count.errors)
+        for count in sample.counts
+    }
+    return tuple(counts[key] for key in sorted(counts) if key[0] in live)
 
 
 def weigh(evidence: Evidence, grown: Increment, analysis: ErrorAnalysis) -> Evidence:

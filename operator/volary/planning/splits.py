@@ -83,13 +83,12 @@ def _best(seen: Observed, carrying: dict[str, int]) -> str:
 
 
 def proved(seen: Observed, shape: str, revision: str) -> bool:
-    """Whether every live pod that answers has it loaded and proved, and one does answer."""
+    """Whether every pod that serves has it loaded and proved. Where none serves, every pod that answers."""
     workload = seen.workload(shape)
     live = [pod for pod in (workload.pods if workload else ()) if not pod.terminating]
-    said = [(pod, holding_of(seen, pod)) for pod in live]
-    answers = [holding.of(revision) for _, holding in said if holding is not None]
-    silent = any(holding is None and pod.ready for pod, holding in said)
-    return bool(answers) and not silent and all(held is not None and held.state is State.READY for held in answers)
+    serving = [pod for pod in live if pod.ready] or [pod for pod in live if holding_of(seen, pod) is not None]
+    said = [holding.of(revision) if (holding := holding_of(seen, pod)) is not None else None for pod in serving]
+    return bool(said) and all(held is not None and held.state is State.READY for held in said)
 
 
 def _kept(seen: Observed, cast: Cast, before: dict[str, Share], weights: dict[str, int]) -> list[str]:

@@ -30,6 +30,8 @@ class PodCount(Status):
     """Counters of one pod at the last look; memory."""
 
     uid: str
+    revision: str = ""
+    """A pod may serve two."""
     requests: int
     errors: int
 
