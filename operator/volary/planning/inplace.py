@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from volary.api.v1alpha1 import Update
 from volary.bundle.split import Split
 from volary.planning import shape, traffic
-from volary.planning.holdings import Written
+from volary.planning.holdings import Holding, Written
 from volary.planning.model import Action, DeleteWorkload, Desired, Nudge, Observed, Pod, Traffic, WriteSplit
 from volary.planning.perspective import divided, holding_of
 from volary.planning.roles import Roles
@@ -25,7 +25,7 @@ from volary.planning.splits import Cast, aim, candidate_weight
 FIRST_LOOK = timedelta(seconds=0.5)  # after a write; an agent needs 0.1 s to see it
 LAST_LOOK = timedelta(seconds=15)
 _PATIENCE = 20  # a load that takes a minute is looked at every 3 s: late by 5 %
-NUDGE_AGAIN = timedelta(seconds=3)  # a nudge that came before the kubelet knew of the write was in vain
+NUDGE_AGAIN = timedelta(seconds=3)  # a nudge that came before the kubelet knew of the write was in vain; then after 6, 12, 24 s
 
 _NEVER = datetime.fromtimestamp(0, UTC)
 
@@ -63,8 +63,8 @@ def steer(desired: Desired, seen: Observed, roles: Roles, course: Course | None,
             writes.append(WriteSplit(shape=cast.shape, split=split, at=now))
         seen = replace(seen, written=(*(w for w in seen.written if w.shape != cast.shape), written))
         late = [pod for pod in _pods(seen, cast.shape) if not _in_effect(seen, pod, split)]
-        nudges += _nudges(seen, late, split, now)
-        wakes += _wakes(seen, late, split, written.at, now)
+        nudges += _nudges(seen, late, written, split, now)
+        wakes += _wakes(seen, late, written, split, now)
     actions = (*writes, *nudges, *moves, *_orphans(seen, roles, gone))
     return Steering(actions=actions, traffic=divided(seen, after), wake_at=min(wakes, default=None))
 
@@ -105,25 +105,31 @@ def _in_effect(seen: Observed, pod: Pod, split: Split) -> bool:
     return all(held.get(share.revision, 0) == share.weight for share in split.shares)
 
 
-def _nudges(seen: Observed, late: list[Pod], split: Split, now: datetime) -> Iterator[Nudge]:
+def _nudges(seen: Observed, late: list[Pod], written: Written, split: Split, now: datetime) -> Iterator[Nudge]:
     for pod in late:
-        holding = holding_of(seen, pod)
-        if holding is not None and holding.seen == split.generation:
-            continue
-        told, at = nudge_from(pod.nudged)
-        if told != split.generation or (holding is not None and now >= at + NUDGE_AGAIN):
+        due = _nudge_due(pod, holding_of(seen, pod), written, split, now)
+        if due is not None and due <= now:
             yield Nudge(pod=pod.name, uid=pod.uid, generation=split.generation, at=now)
 
 
-def _wakes(seen: Observed, late: list[Pod], split: Split, written: datetime, now: datetime) -> Iterator[datetime]:
+def _wakes(seen: Observed, late: list[Pod], written: Written, split: Split, now: datetime) -> Iterator[datetime]:
     """Soon after a write, rarer as it takes longer. Nobody tells the operator when an agent is done."""
     if late:
-        yield now + max(FIRST_LOOK, min(LAST_LOOK, (now - written) / _PATIENCE))
+        yield now + max(FIRST_LOOK, min(LAST_LOOK, (now - written.at) / _PATIENCE))
     for pod in late:
-        holding = holding_of(seen, pod)
-        told, at = nudge_from(pod.nudged)
-        if holding is not None and holding.seen != split.generation and told == split.generation and at + NUDGE_AGAIN > now:
-            yield at + NUDGE_AGAIN
+        due = _nudge_due(pod, holding_of(seen, pod), written, split, now)
+        if due is not None and due > now:
+            yield due
+
+
+def _nudge_due(pod: Pod, holding: Holding | None, written: Written, split: Split, now: datetime) -> datetime | None:
+    """When a pod is told; None for one that has seen the split, or was told and does not answer."""
+    if holding is not None and holding.seen == split.generation:
+        return None
+    told, at = nudge_from(pod.nudged)
+    if told != split.generation:
+        return now
+    return None if holding is None else at + max(NUDGE_AGAIN, at - written.at)
 
 
 def _orphans(seen: Observed, roles: Roles, gone: set[str]) -> Iterator[Action]:

@@ -90,6 +90,9 @@ def _settled_phase(situation: Situation) -> tuple[Phase, Problem]:
     ready, replicas = situation.observed.ready(stable.id), situation.desired.spec.replicas
     if traffic == Only(stable.id) and ready >= replicas:
         return Phase.SERVING, Problem(reason=Reason.SERVING, message=f"version {stable.version} serves all traffic")
+    if isinstance(traffic, Divided) and ready >= replicas:
+        text = f"the pods give version {stable.version} {traffic.of(stable.id)} % of their requests so far, all are wanted"
+        return Phase.PROMOTING, Problem(reason=Reason.PROMOTING, message=text)
     workload = situation.observed.workload(stable.id)
     trouble = next((p.problem for p in workload.pods if p.problem), None) if workload else None
     text = f"version {stable.version}: {ready} of {replicas} pods are ready"
