@@ -93,7 +93,7 @@ class Sidecar:
 
     async def _live(self) -> None:
         fetched = await in_thread(self._fetch)
-        samples = _samples(fetched)
+        samples = samples_in(fetched)
         self._enter(State.WAITING, path=str(fetched.path), digest=fetched.found.digest, downloaded=fetched.downloaded)
         while True:
             await self._until_ready(fetched)
@@ -159,7 +159,7 @@ class Sidecar:
         }
 
 
-def _samples(fetched: Fetched) -> tuple[Sample, ...]:
+def samples_in(fetched: Fetched) -> tuple[Sample, ...]:
     """The golden samples, from the verified file."""
     file = fetched.manifest.golden_file
     return () if file is None else samples_of.parse((fetched.path / file.path).read_bytes(), fetched.manifest)

@@ -16,7 +16,7 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -171,6 +171,26 @@ class Store:
             return all(os.path.samestat((target / file.path).lstat(), self.path(file.sha256).lstat()) for file in files)
         except (FileNotFoundError, NotADirectoryError):
             return False
+
+    def sweep(self, model: str, keep: Collection[str], patience: Patience) -> None:
+        """Remove the versions of a model that are not in `keep`, and the files that no version has any more."""
+        with self.locked(patience):
+            self.prepare()
+            for path in self._versions(model):
+                if path.name not in keep:
+                    # Moved first: a directory with a manifest is whole at any moment.
+                    path.rename(gone := self.temporary / f"gone.{secrets.token_hex(4)}")
+                    shutil.rmtree(gone, ignore_errors=True)
+            self.keep_partial([])
+            for path in self.blobs.iterdir():
+                if path.lstat().st_nlink == 1:  # each version that has the file is one more link
+                    path.unlink()
+
+    def _versions(self, model: str) -> list[Path]:
+        try:
+            return [path for path in (self.root / model).iterdir() if path.is_dir()]
+        except FileNotFoundError:
+            return []
 
     def _swap(self, work: Path, target: Path) -> None:
         old = self.temporary / f"old.{secrets.token_hex(4)}"

@@ -1,6 +1,7 @@
 """`volary serve`: the ONNX Runtime server, as it runs in a model's pod or on a person's machine."""
 
 import argparse
+import ipaddress
 import json
 import logging
 import signal
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing_extensions import override
 
 from volary.common import durations
-from volary.common.names import SERVER_PORT
+from volary.common.names import CONTROL_PORT, SERVER_PORT
 
 NAME = "serve"
 HELP = "serve a bundle in a directory with ONNX Runtime (Open Inference Protocol)"
@@ -21,9 +22,20 @@ _PORT_LIMIT = 65535
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
-    parser.add_argument("--bundle", type=Path, required=True, metavar="DIRECTORY", help="holds manifest.json and the files it names")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--bundle", type=Path, metavar="DIRECTORY", help="holds manifest.json and the files it names")
+    source.add_argument(
+        "--split", action="store_true", help="hold the versions that the pod's agent asks for, and share requests out to them"
+    )
+    parser.add_argument(
+        "--control",
+        type=_loopback,
+        default=("127.0.0.1", CONTROL_PORT),
+        metavar="HOST:PORT",
+        help=f"with --split: where the agent asks, on loopback (default: 127.0.0.1:{CONTROL_PORT})",
+    )
     parser.add_argument("--model", required=True, metavar="NAME", help="name of the model in request paths")
-    parser.add_argument("--revision", default="", metavar="ID", help="label of the metrics")
+    parser.add_argument("--revision", default="", metavar="ID", help="label of the metrics, with --bundle")
     everywhere = ("0.0.0.0", SERVER_PORT)  # noqa: S104 -- it is the pod's purpose
     parser.add_argument("--listen", type=_address, default=everywhere, metavar="HOST:PORT", help=f"default: 0.0.0.0:{SERVER_PORT}")
     parser.add_argument("--drain-delay", type=_seconds, default=5.0, metavar="TIME", help="from SIGTERM to closing the port (default: 5s)")
@@ -43,8 +55,9 @@ def run(args: argparse.Namespace) -> int:
     host, port = args.listen
     return server.serve(
         server.Settings(
-            bundle=args.bundle,
             model=args.model,
+            bundle=args.bundle,
+            control=args.control if args.split else None,
             revision=args.revision,
             host=host,
             port=port,
@@ -86,6 +99,17 @@ def _address(text: str) -> tuple[str, int]:
     if not host or not port.isdecimal() or int(port) > _PORT_LIMIT:
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
     return host.strip("[]"), int(port)
+
+
+def _loopback(text: str) -> tuple[str, int]:
+    """`127.0.0.1:8082`, `[::1]:8082`: whoever reaches it decides what is served."""
+    host, port = _address(text)
+    try:
+        if ipaddress.ip_address(host).is_loopback:
+            return host, port
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is not on loopback; write it like 127.0.0.1:{CONTROL_PORT}")
 
 
 def _seconds(text: str) -> float:

@@ -25,13 +25,13 @@ def configure(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--region", help="of the bucket; default: AWS_REGION, else us-east-1")
 
 
-def configure_wanted(parser: argparse.ArgumentParser) -> None:
-    """Which bundle a pod or a Job is to have."""
-    parser.add_argument("--uri", required=True, help="where the versions are: s3://BUCKET/PREFIX")
-    parser.add_argument("--version", required=True, help="of the model")
+def configure_wanted(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """Which bundle a pod or a Job is to have; not `required` where something else may say it."""
+    parser.add_argument("--uri", required=required, help="where the versions are: s3://BUCKET/PREFIX")
+    parser.add_argument("--version", required=required, help="of the model")
     parser.add_argument("--digest", help=DIGEST_HELP)
     parser.add_argument("--model", required=True, help="name clients use in request paths")
-    parser.add_argument("--runtime", required=True, help="what serves it: onnxruntime or tensorflow-serving")
+    parser.add_argument("--runtime", required=required, help="what serves it: onnxruntime or tensorflow-serving")
     parser.add_argument("--termination-log", type=Path, default=Path("/dev/termination-log"), help=argparse.SUPPRESS)
     configure(parser)
 

@@ -1,198 +1,192 @@
 """The ASGI application: routes, status codes, and what is counted. No framework, for speed."""
 
-import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from concurrent.futures import Executor
-from dataclasses import dataclass
-from time import perf_counter, thread_time
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from itertools import cycle
+from time import perf_counter
 
-from volary.serving import metrics, protocol
-from volary.serving.metrics import Metrics
-from volary.serving.model import Model, RunFailed
-from volary.serving.pace import Pace
-from volary.serving.protocol import Rejected, Schema
+from volary.serving import metrics, protocol, reply, rotation
+from volary.serving.metrics import Registry
+from volary.serving.protocol import Rejected
+from volary.serving.reply import JSON, ClientGone, Message, Receive, Reply, Send
+from volary.serving.served import Served
 from volary.serving.tensors import show
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+Headers = Iterable[tuple[bytes, bytes]]
+Pick = Callable[[Headers], Served | None]
 
-_JSON = b"application/json"
+PIN = b"x-volary-revision"  # header of a request that is for one revision or version
 # What `curl -d` says of JSON unless told otherwise is let through: the body decides.
-_CONTENT_TYPES = (_JSON, b"", b"application/x-www-form-urlencoded")
-
-_log = logging.getLogger(__name__)
-
-
-class ClientGone(Exception):
-    """The client closed the connection before it had sent its request."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer, whole."""
-
-    status: int
-    body: bytes
-    content_type: bytes = _JSON
-    allow: bytes = b""  # methods, with a 405
+_CONTENT_TYPES = (JSON, b"", b"application/x-www-form-urlencoded")
 
 
 class App:
-    """One version of one model. `model` is None until it is loaded; `draining` is set once, by SIGTERM.
+    """The versions of one model: either the only one, or those of a split. `draining` is set once, by SIGTERM.
 
     All attributes belong to the event loop's thread.
     """
 
-    def __init__(self, schema: Schema, revision: str, workers: Executor, body_limit: int) -> None:
-        self.model: Model | None = None
+    def __init__(self, model: str, body_limit: int) -> None:
         self.draining = False
         self.in_flight = 0  # inference requests not yet answered
         self.arrived = 0  # inference requests ever
-        self.metrics = Metrics(schema.model, schema.version, revision, lambda: self.in_flight)
-        self._schema = schema
-        self._workers = workers
+        self.metrics = Registry(lambda: self.in_flight)
+        self._model = model
+        self._path = f"/v2/models/{model}"
         self._body_limit = body_limit
-        self._pace = Pace()
-        path = f"/v2/models/{schema.model}"
-        self._infer_paths = frozenset({f"{path}/infer", f"{path}/versions/{schema.version}/infer"})
+        self._versions: dict[str, Served] = {}  # by version, the one with the largest share first
+        self._pinnable: dict[bytes, Served] = {}  # by revision and by version
+        self._carrying: list[tuple[Served, int]] = []  # those that get requests which name no version, and their weights
+        self._take: Callable[[], Served | None] = _nobody  # the next of them
+        self._picks: dict[str, Pick] = {}  # by the path of an inference request
+        self.offer([])
+
+    def serve(self, only: Served) -> None:
+        """Serve this version, for as long as the process lives; it may still be loading."""
+        self._versions = {only.schema.version: only}
+        self._carrying = [(only, 1)]
+        self._picks = {f"{self._path}/infer": _only(only), f"{self._path}/versions/{only.schema.version}/infer": _only(only)}
+
+    def offer(self, shares: Sequence[tuple[Served, int]]) -> None:
+        """Serve these from now on; requests that name no version are shared out by the weights, exactly."""
+        ranked = [served for served, _ in sorted(shares, key=lambda share: share[1])]
+        self._versions = {served.schema.version: served for served in ranked}  # of two alike, the larger
+        self._versions = dict(reversed(self._versions.items()))
+        self._pinnable = {name.encode(): served for served in ranked for name in (served.schema.version, served.revision)}
+        carrying = [(served, weight) for served, weight in shares if weight > 0]
+        if carrying != self._carrying:  # else the turn goes on, so that the shares stay exact
+            self._carrying = carrying
+            self._take = (
+                cycle([carrying[index][0] for index in rotation.order([weight for _, weight in carrying])]).__next__
+                if carrying
+                else _nobody
+            )
+        self._picks = {f"{self._path}/versions/{version}/infer": _only(served) for version, served in self._versions.items()}
+        self._picks[f"{self._path}/infer"] = self._pick_in_turn()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """One HTTP request; uvicorn is told to send nothing else."""
-        if scope["path"] not in self._infer_paths:
+        pick = self._picks.get(scope["path"])
+        if pick is None:
             await self._send(send, self._route(scope["method"], scope["path"]))
         elif scope["method"] != "POST":
-            await self._send(send, _not_allowed(b"POST"))
+            await self._send(send, reply.not_allowed(b"POST"))
+        elif (served := pick(scope["headers"])) is None:
+            await self._send(send, self._not_picked(scope["headers"]))
         else:
-            await self._answer_inference(scope, receive, send)
-
-    def became_ready(self, model: Model) -> None:
-        """The model is loaded: requests are answered from now on."""
-        self.model = model
-        self.metrics.mark_loaded()
+            await self._answer_inference(served, scope, receive, send)
 
     @property
     def ready(self) -> bool:
         """Whether new clients should come."""
-        return self.model is not None and not self.draining
+        return not self.draining and bool(self._carrying) and all(served.model is not None for served, _ in self._carrying)
 
-    async def _answer_inference(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def _answer_inference(self, served: Served, scope: Message, receive: Receive, send: Send) -> None:
         started = perf_counter()
         self.in_flight += 1
+        served.in_flight += 1
         self.arrived += 1
         try:
-            reply = await self._infer(scope, receive)
-            self.metrics.count(reply.status)
-            self.metrics.observe_request(perf_counter() - started)
-            await self._send(send, reply)
+            answer = await self._infer(served, scope, receive)
+            served.metrics.count(answer.status)
+            served.metrics.observe_request(perf_counter() - started)
+            await self._send(send, answer)
         except ClientGone:
             pass
         finally:
             self.in_flight -= 1
+            served.in_flight -= 1
 
-    async def _infer(self, scope: Message, receive: Receive) -> Reply:
-        model = self.model
+    async def _infer(self, served: Served, scope: Message, receive: Receive) -> Reply:
+        model = served.model
         if model is None:
-            return _error(503, f"the model {show(self._schema.model)} is still loading")
+            return reply.error(503, f"the model {show(self._model)} is still loading")
         try:
-            body = await self._body(scope["headers"], receive)
+            _check_headers(scope["headers"], self._body_limit)
+            body = await reply.body(receive, self._body_limit)
         except Rejected as fault:
-            return _error(fault.status, fault.message)
-        if self._pace.is_quick(len(body)):
-            reply, seconds = self._timed_work(model, body)
-        else:
-            reply, seconds = await asyncio.get_running_loop().run_in_executor(self._workers, self._timed_work, model, body)
-        self._pace.learn(len(body), seconds)
-        return reply
+            return reply.error(fault.status, fault.message)
+        return await served.infer(model, body)
 
-    def _timed_work(self, model: Model, body: bytes) -> tuple[Reply, float]:
-        """The time is taken here: waiting for a thread says nothing about the request."""
-        started = thread_time()
-        reply = self._work(model, body)
-        return reply, thread_time() - started
+    def _pick_in_turn(self) -> Pick:
+        pinnable, take = self._pinnable, self._take
 
-    def _work(self, model: Model, body: bytes) -> Reply:
-        """From the body to the answer, in whatever thread."""
-        try:
-            call = protocol.read_call(body, self._schema)
-            started = perf_counter()
-            try:
-                arrays = model.run(call.inputs, call.outputs)
-            except RunFailed as failure:
-                if (fault := model.disagreement(call.inputs)) is not None:
-                    return _error(400, fault)
-                _log.warning("inference failed: %s", failure)
-                return _error(500, f"the model failed on this request: {failure}")
-            self.metrics.observe_inference(perf_counter() - started)
-            return Reply(200, protocol.answer(self._schema, call, arrays))
-        except Rejected as fault:
-            return _error(fault.status, fault.message)
-        except Exception:  # noqa: BLE001 -- a client must not see a stack trace
-            _log.exception("inference failed in Volary itself")
-            return _error(500, "internal error; the server's log has the details")
+        def pick(headers: Headers) -> Served | None:
+            for name, value in headers:
+                if name == PIN:
+                    return pinnable.get(value)
+            return take()
 
-    async def _body(self, headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> bytes:
-        """Raises Rejected (413, 415) or ClientGone. uvicorn throws away what is left unread of a body."""
-        _check_headers(headers, self._body_limit)
-        message = await receive()
-        if message["type"] == "http.request" and not message["more_body"] and len(message["body"]) <= self._body_limit:
-            whole: bytes = message["body"]
-            return whole
-        body = bytearray()
-        while message["type"] == "http.request":
-            body += message["body"]
-            if len(body) > self._body_limit:
-                raise _too_large(self._body_limit)
-            if not message["more_body"]:
-                return bytes(body)
-            message = await receive()
-        raise ClientGone
+        return pick
+
+    def _not_picked(self, headers: Headers) -> Reply:
+        wanted = next((value.decode("latin-1") for name, value in headers if name == PIN), None)
+        if wanted is None:
+            return reply.error(503, f"no version of the model {show(self._model)} is loaded yet")
+        loaded = ", ".join(f"{show(version)} as {show(served.revision)}" for version, served in self._versions.items())
+        return reply.error(404, f"{PIN.decode()}: found {show(wanted)}; this server has loaded {loaded or 'nothing yet'}")
 
     def _route(self, method: str, path: str) -> Reply:
         match path.split("/"):
             case ["", "v2"]:
-                reply = Reply(200, protocol.server_metadata())
+                answer = Reply(200, protocol.server_metadata())
             case ["", "v2", "health", "live"]:
-                reply = Reply(200, b'{"live":true}')
+                answer = Reply(200, b'{"live":true}')
             case ["", "v2", "health", "ready"]:
-                reply = Reply(200, b'{"ready":true}') if self.ready else Reply(503, b'{"ready":false}')
+                answer = Reply(200, b'{"ready":true}') if self.ready else Reply(503, b'{"ready":false}')
             case ["", "v2", "models", model, "versions", version, *rest]:
-                reply = self._route_model(model, version, rest) or _no_path(path)
+                answer = self._route_model(model, version, rest) or reply.no_path(path)
             case ["", "v2", "models", model, *rest]:
-                reply = self._route_model(model, self._schema.version, rest) or _no_path(path)
+                answer = self._route_model(model, None, rest) or reply.no_path(path)
+            case ["", "v2", "repository", "index"]:
+                return Reply(200, self._index()) if method == "POST" else reply.not_allowed(b"POST")
             case ["", "metrics"]:
-                reply = Reply(200, self.metrics.render(), metrics.CONTENT_TYPE)
+                answer = Reply(200, self.metrics.render(), metrics.CONTENT_TYPE)
             case _:
-                reply = _no_path(path)
-        return reply if method in ("GET", "HEAD") or reply.status == 404 else _not_allowed(b"GET, HEAD")
+                answer = reply.no_path(path)
+        return answer if method in ("GET", "HEAD") or answer.status == 404 else reply.not_allowed(b"GET, HEAD")
 
-    def _route_model(self, model: str, version: str, rest: list[str]) -> Reply | None:
-        served = self._schema
-        if model != served.model:
-            return _error(404, f"there is no model {show(model)}; this server serves {show(served.model)}")
-        if version != served.version:
-            return _error(404, f"there is no version {show(version)} of {show(model)}; this server serves {show(served.version)}")
+    def _route_model(self, model: str, version: str | None, rest: list[str]) -> Reply | None:
+        if model != self._model:
+            return reply.error(404, f"there is no model {show(model)}; this server serves {show(self._model)}")
+        served = next(iter(self._versions.values()), None) if version is None else self._versions.get(version)
+        if served is None:
+            return self._no_version(version)
         match rest:
             case []:
-                return Reply(200, protocol.model_metadata(served))
+                versions = self._versions if version is None else [version]
+                return Reply(200, protocol.model_metadata(served.schema, versions))
             case ["ready"]:
-                return Reply(200 if self.ready else 503, protocol.model_ready(served, ready=self.ready))
+                ready = self.ready if version is None else not self.draining and served.model is not None
+                return Reply(200 if ready else 503, protocol.model_ready(served.schema, ready=ready))
             case _:
                 return None
 
-    async def _send(self, send: Send, reply: Reply) -> None:
-        headers = [(b"content-type", reply.content_type), (b"content-length", b"%d" % len(reply.body))]
-        if reply.allow:
-            headers.append((b"allow", reply.allow))
-        if self.draining:
-            headers.append((b"connection", b"close"))  # a kept connection would outlive the Service's endpoint
-        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        await send({"type": "http.response.body", "body": reply.body})
+    def _no_version(self, version: str | None) -> Reply:
+        model = show(self._model)
+        if version is None:
+            return reply.error(503, f"no version of the model {model} is loaded yet")
+        loaded = ", ".join(map(show, self._versions)) or "no version of it yet"
+        return reply.error(404, f"there is no version {show(version)} of {model}; this server serves {loaded}")
+
+    def _index(self) -> bytes:
+        return protocol.repository_index(
+            (served.schema, "UNAVAILABLE" if served.model is None else "READY") for served in self._versions.values()
+        )
+
+    async def _send(self, send: Send, answer: Reply) -> None:
+        # When draining: a kept connection would outlive the Service's endpoint.
+        await answer.send(send, closing=self.draining)
 
 
-def _check_headers(headers: Iterable[tuple[bytes, bytes]], body_limit: int) -> None:
+def _only(served: Served) -> Pick:
+    return lambda _: served
+
+
+def _nobody() -> None:
+    return None
+
+
+def _check_headers(headers: Headers, body_limit: int) -> None:
     for name, value in headers:
         if name == b"content-type":
             kind = value.split(b";", 1)[0].strip().lower()
@@ -201,20 +195,4 @@ def _check_headers(headers: Iterable[tuple[bytes, bytes]], body_limit: int) -> N
         elif name == b"content-encoding" and value.lower() != b"identity":
             raise Rejected(415, f"content-encoding: found {value.decode('latin-1')}, expected none")
         elif name == b"content-length" and int(value) > body_limit:
-            raise _too_large(body_limit)
-
-
-def _too_large(limit: int) -> Rejected:
-    return Rejected(413, f"the body is larger than {limit} bytes, the most this server takes")
-
-
-def _no_path(path: str) -> Reply:
-    return _error(404, f"there is nothing at {show(path)}")
-
-
-def _not_allowed(allow: bytes) -> Reply:
-    return Reply(405, protocol.error(f"method not allowed; this path takes {allow.decode()}"), allow=allow)
-
-
-def _error(status: int, message: str) -> Reply:
-    return Reply(status, protocol.error(message))
+            raise reply.too_large(body_limit)

@@ -12,22 +12,43 @@ _LABELS = ("model", "version", "revision")
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
-class Metrics:
-    """Counters of one server. Children are bound once: a look-up by labels costs more than the count itself."""
+class Registry:
+    """The metrics of one process: those of each revision are series of the same families."""
 
-    def __init__(self, model: str, version: str, revision: str, in_flight: Callable[[], float]) -> None:
+    def __init__(self, in_flight: Callable[[], float]) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
-        self._labels = (model, version, revision)
         ProcessCollector(registry=self._registry)
-        self._requests = Counter(
+        self.requests = Counter(
             "volary_requests", "Inference requests answered, by HTTP status.", (*_LABELS, "code"), registry=self._registry
         )
-        self._by_code = {200: self._requests.labels(*self._labels, "200")}
-        self.observe_request = self._histogram("volary_request_duration_seconds", "From a request's headers to its answer.")
-        self.observe_inference = self._histogram("volary_inference_duration_seconds", "Inside ONNX Runtime.")
-        self._loaded = Gauge("volary_model_loaded", "1 once the model is loaded.", _LABELS, registry=self._registry).labels(*self._labels)
+        self.request_duration = self._histogram("volary_request_duration_seconds", "From a request's headers to its answer.")
+        self.inference_duration = self._histogram("volary_inference_duration_seconds", "Inside ONNX Runtime.")
+        self.loaded = Gauge("volary_model_loaded", "1 once the model is loaded.", _LABELS, registry=self._registry)
         Gauge("volary_in_flight_requests", "Inference requests not yet answered.", registry=self._registry).set_function(in_flight)
+
+    def render(self) -> bytes:
+        """The body of GET /metrics."""
+        return _generate(self._registry)
+
+    def _histogram(self, name: str, text: str) -> Histogram:
+        return Histogram(name, text, _LABELS, buckets=_BUCKETS, registry=self._registry)
+
+
+class Metrics:
+    """Counters of one revision. Children are bound once: a look-up by labels costs more than the count itself.
+
+    A revision that comes back goes on where it stopped: a counter that starts anew is a reset.
+    """
+
+    def __init__(self, registry: Registry, model: str, version: str, revision: str) -> None:
+        self._labels = (model, version, revision)
+        self._registry = registry
+        self._requests = registry.requests
+        self._by_code = {200: self._requests.labels(*self._labels, "200")}
+        self.observe_request = registry.request_duration.labels(*self._labels).observe
+        self.observe_inference = registry.inference_duration.labels(*self._labels).observe
+        self._loaded = registry.loaded.labels(*self._labels)
 
     def count(self, code: int) -> None:
         """One more inference request was answered with this HTTP status."""
@@ -36,13 +57,12 @@ class Metrics:
             child = self._by_code[code] = self._requests.labels(*self._labels, str(code))
         child.inc()
 
-    def mark_loaded(self) -> None:
-        """The model is loaded."""
-        self._loaded.set(1)
+    def mark_loaded(self, *, loaded: bool) -> None:
+        """Whether the model is loaded."""
+        self._loaded.set(loaded)
 
-    def render(self) -> bytes:
-        """The body of GET /metrics."""
-        return _generate(self._registry)
-
-    def _histogram(self, name: str, text: str) -> Callable[[float], None]:
-        return Histogram(name, text, _LABELS, buckets=_BUCKETS, registry=self._registry).labels(*self._labels).observe
+    def drop(self) -> None:
+        """Remove the series. What is counted afterwards is lost."""
+        self._requests.remove_by_labels(dict(zip(_LABELS, self._labels, strict=True)))
+        for family in (self._registry.request_duration, self._registry.inference_duration, self._registry.loaded):
+            family.remove(*self._labels)

@@ -82,17 +82,22 @@ def server_metadata() -> bytes:
     return orjson.dumps({"name": "volary", "version": __version__, "extensions": []})
 
 
-def model_metadata(model: Schema) -> bytes:
-    """The body of GET /v2/models/M."""
+def model_metadata(model: Schema, versions: Iterable[str]) -> bytes:
+    """The body of GET /v2/models/M, with the versions that are loaded."""
     return orjson.dumps(
         {
             "name": model.model,
-            "versions": [model.version],
+            "versions": list(versions),
             "platform": PLATFORM,
             "inputs": [_declaration(tensor) for tensor in model.inputs.values()],
             "outputs": [_declaration(tensor) for tensor in model.outputs.values()],
         }
     )
+
+
+def repository_index(loaded: Iterable[tuple[Schema, str]]) -> bytes:
+    """The body for POST /v2/repository/index, of the protocol's model repository extension: each version and its state."""
+    return orjson.dumps([{"name": model.model, "version": model.version, "state": state, "reason": ""} for model, state in loaded])
 
 
 def model_ready(model: Schema, *, ready: bool) -> bytes:

@@ -5,8 +5,7 @@ import contextlib
 import logging
 import signal
 import socket
-import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +14,13 @@ import uvicorn
 import uvloop
 from typing_extensions import override
 
-from volary.bundle.manifest import Manifest
 from volary.common.errors import Refused
 from volary.common.outcome import Outcome
-from volary.serving import cores, model, protocol
+from volary.serving import cores
 from volary.serving.app import App
-from volary.serving.model import Model
+from volary.serving.control import Control
+from volary.serving.shelf import Shelf
+from volary.serving.source import Several, Single
 
 LOAD_FAILED = 3  # exit code: the fault is the bundle's
 
@@ -34,10 +34,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How to serve one bundle. Times in seconds, sizes in bytes."""
+    """How to serve one bundle, or, with `control` instead of `bundle`, those that are asked for there. Times in seconds, sizes in bytes."""
 
-    bundle: Path
     model: str
+    bundle: Path | None
+    control: tuple[str, int] | None  # host and port; never to be reached from outside the pod
     revision: str
     host: str
     port: int  # 0: any free one
@@ -49,73 +50,64 @@ class Settings:
 
 def serve(settings: Settings) -> int:
     """Serve until SIGTERM. The exit code: 0, or LOAD_FAILED with an Outcome in the termination log."""
+    app = App(settings.model, settings.body_limit)
+    workers = ThreadPoolExecutor(max(2, cores.available()), thread_name_prefix="inference")
+    threads = settings.threads or cores.available()
     try:
-        manifest = model.read_manifest(settings.bundle)
+        source = (
+            Several(Shelf(app, settings.model, workers, threads))
+            if settings.bundle is None
+            else Single(app, settings.model, settings.bundle, settings.revision, workers, threads)
+        )
     except Refused as error:
         return _give_up(settings, error)
-    with socket.create_server((settings.host, settings.port), family=_family(settings.host), backlog=2048) as listener:
-        workers = ThreadPoolExecutor(max(2, cores.available()), thread_name_prefix="inference")
-        app = App(protocol.schema(settings.model, manifest), settings.revision, workers, settings.body_limit)
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(_listen(settings.host, settings.port))
+        others = [] if settings.control is None else [stack.enter_context(_listen(*settings.control))]
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            error_or_none = runner.run(_Server(settings, manifest, app).serve_until_asked(listener))
+            error_or_none = runner.run(_Server(settings, app, source).serve_until_asked(listener, others))
     return 0 if error_or_none is None else _give_up(settings, error_or_none)
 
 
-class _Server(uvicorn.Server):
-    """uvicorn that loads the model beside the open port and drains before it stops."""
+def _listen(host: str, port: int) -> socket.socket:
+    return socket.create_server((host, port), family=_family(host), backlog=2048)
 
-    def __init__(self, settings: Settings, manifest: Manifest, app: App) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                interface="asgi3",
-                http="httptools",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                proxy_headers=False,
-                server_header=False,
-                timeout_keep_alive=_KEEP_ALIVE,
-                timeout_graceful_shutdown=_IN_FLIGHT_LIMIT,
-            )
-        )
-        self._settings = settings
-        self._manifest = manifest
-        self._app = app
-        self._load_error: Refused | None = None
-        self._drain: asyncio.Task[None] | None = None
 
-    async def serve_until_asked(self, listener: socket.socket) -> Refused | None:
-        """The reason the model could not be loaded, or None after a stop that was asked for."""
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._begin_drain, self._settings.drain_delay)
-        loop.add_signal_handler(signal.SIGINT, self._begin_drain, 0.0)
-        # A daemon: a stop must not wait for a model that nobody will use.
-        threading.Thread(target=self._load, args=(loop,), name="load", daemon=True).start()
-        _log.info("listening on %s:%d", *listener.getsockname()[:2])
-        await self.serve(sockets=[listener])
-        return self._load_error
+class _Quiet(uvicorn.Server):
+    """uvicorn without signal handlers of its own: after a stop it would end the process by the signal instead of with 0."""
 
     @override
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
-        """Ours, not uvicorn's: after a stop it would end the process by the signal instead of with 0."""
+        """Ours are enough."""
         yield
 
-    def _load(self, loop: asyncio.AbstractEventLoop) -> None:
-        settings = self._settings
-        with contextlib.suppress(RuntimeError):  # the loop is closed: a stop was asked for meanwhile
-            try:
-                loaded = model.load(settings.bundle, self._manifest, settings.threads or cores.available())
-            except Refused as error:
-                loop.call_soon_threadsafe(self._load_failed, error)
-            else:
-                loop.call_soon_threadsafe(self._loaded, loaded)
 
-    def _loaded(self, loaded: Model) -> None:
-        self._app.became_ready(loaded)
-        _log.info("serving %s %s as %s", self._manifest.name, self._manifest.version, self._settings.model)
+class _Server(_Quiet):
+    """uvicorn that loads beside the open port and drains before it stops."""
+
+    def __init__(self, settings: Settings, app: App, source: Single | Several) -> None:
+        super().__init__(_config(app))
+        self._settings = settings
+        self._source = source
+        self._app = app
+        self._load_error: Refused | None = None
+        self._drain: asyncio.Task[None] | None = None
+        self._others: list[asyncio.Task[None]] = []  # a task that nobody holds may be collected
+
+    async def serve_until_asked(self, listener: socket.socket, others: Sequence[socket.socket]) -> Refused | None:
+        """The reason the model could not be loaded, or None after a stop that was asked for."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._begin_drain, self._settings.drain_delay)
+        loop.add_signal_handler(signal.SIGINT, self._begin_drain, 0.0)
+        self._source.start(self._load_failed)
+        if isinstance(self._source, Several):
+            control = _Quiet(_config(Control(self._source.shelf)))
+            self._others = [loop.create_task(control.serve(sockets=[each])) for each in others]
+            _log.info("taking orders on %s", ", ".join(f"{host}:{port}" for host, port, *_ in (each.getsockname() for each in others)))
+        _log.info("listening on %s:%d", *listener.getsockname()[:2])
+        await self.serve(sockets=[listener])
+        return self._load_error
 
     def _load_failed(self, error: Refused) -> None:
         self._load_error = error
@@ -146,6 +138,22 @@ class _Server(uvicorn.Server):
             await asyncio.sleep(min(_QUIET, end - clock()))
             if self._app.arrived == before:
                 return
+
+
+def _config(app: App | Control) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        interface="asgi3",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=_IN_FLIGHT_LIMIT,
+    )
 
 
 def _give_up(settings: Settings, error: Refused) -> int:

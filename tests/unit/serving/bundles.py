@@ -37,14 +37,21 @@ def onnx_model(nodes: Sequence[NodeProto], inputs: Sequence[Port], outputs: Sequ
     return data
 
 
-def write(directory: Path, model: bytes, inputs: Sequence[Tensor], outputs: Sequence[Tensor], format_: Format = Format.ONNX) -> Path:
+def write(
+    directory: Path,
+    model: bytes,
+    inputs: Sequence[Tensor],
+    outputs: Sequence[Tensor],
+    format_: Format = Format.ONNX,
+    version: str = "1.4.0",
+) -> Path:
     """A bundle as the agent publishes it."""
     directory.mkdir(parents=True, exist_ok=True)
     name = "model.onnx" if format_ is Format.ONNX else "saved_model.pb"
     (directory / name).write_bytes(model)
     manifest = Manifest(
         name="packed-as",
-        version="1.4.0",
+        version=version,
         format=format_,
         files=(File(path=name, role=Role.MODEL, sha256=hashlib.sha256(model).hexdigest(), size=len(model)),),
         inputs=tuple(inputs),
@@ -114,3 +121,24 @@ def squaring(directory: Path) -> Path:
         [("y", TensorProto.FLOAT, [])],
     )
     return write(directory, model, [tensor("size", "INT64", 1)], [tensor("y", "FP32")])
+
+
+def scaling(directory: Path, factor: float, version: str, padding: int = 0) -> Path:
+    """y = factor * x for x of [batch, 4]. `padding`: MiB of weights that take part without an effect."""
+    nodes = [helper.make_node("Mul", ["x", "factor"], ["y"])]
+    weights: dict[str, object] = {"factor": np.float32(factor)}
+    for number in range(padding):
+        # Large enough to cost memory, multiplied with an empty selection of x so that it costs no time.
+        weights[f"w{number}"] = np.random.default_rng(number).random((512, 512), np.float32)
+    if padding:
+        weights |= {"none": np.zeros((0, 512), np.float32)}
+        previous = "none"
+        for number in range(padding):
+            nodes.append(helper.make_node("MatMul", [previous, f"w{number}"], [f"h{number}"]))
+            previous = f"h{number}"
+        nodes.append(helper.make_node("ReduceSum", [previous], ["nothing"], keepdims=0))
+        nodes[0] = helper.make_node("Mul", ["x", "factor"], ["scaled"])
+        nodes.append(helper.make_node("Add", ["scaled", "nothing"], ["y"]))
+    outputs: list[Port] = [("y", TensorProto.FLOAT, ["batch", 4])]
+    model = onnx_model(nodes, [("x", TensorProto.FLOAT, ["batch", 4])], outputs, **weights)
+    return write(directory, model, DOUBLING_INPUTS, (tensor("y", "FP32", -1, 4),), version=version)

@@ -3,10 +3,11 @@
 import contextlib
 import http.client
 import json
+import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
@@ -29,12 +30,15 @@ class Server:
     process: subprocess.Popen[str]
     port: int
     termination_log: Path
+    control_port: int = 0  # with --split
 
-    def request(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+    def request(
+        self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None, *, port: int = 0
+    ) -> tuple[int, Any]:
         """Status and body, JSON where it is; on a new connection."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_DEADLINE)
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=_DEADLINE)
         with contextlib.closing(connection):
-            connection.request(method, path, None if body is None else json.dumps(body))
+            connection.request(method, path, body if isinstance(body, bytes) else None if body is None else json.dumps(body), headers or {})
             answer = connection.getresponse()
             data = answer.read()
             return answer.status, json.loads(data) if answer.headers["content-type"] == "application/json" else data.decode()
@@ -43,18 +47,37 @@ class Server:
         """Until the path answers so."""
         until(lambda: (found := self.request("GET", path))[0] == status and text in str(found[1]))
 
+    def control(self, method: str, body: object = None) -> tuple[int, Any]:
+        """Of the control port."""
+        return self.request(method, "/v2/volary/split", body, port=self.control_port)
+
+    @property
+    def resident(self) -> int:
+        """Bytes."""
+        return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def running(bundle: Path, *options: str) -> contextlib.AbstractContextManager[Server]:
+    """A server whose port is open; its model may still be loading. Killed at the end if it still runs."""
+    return _running(bundle, "--bundle", str(bundle), *options)
+
+
+def running_split(directory: Path, *options: str, port: int = 0, control: int = 0) -> contextlib.AbstractContextManager[Server]:
+    """A server that holds what its control port is told."""
+    return _running(directory, "--split", "--control", f"127.0.0.1:{control}", *options, port=port)
+
 
 @contextlib.contextmanager
-def running(bundle: Path, *options: str) -> Iterator[Server]:
-    """A server whose port is open; its model may still be loading. Killed at the end if it still runs."""
-    termination_log = bundle / "termination-log"
+def _running(directory: Path, *options: str, port: int = 0) -> Iterator[Server]:
+    termination_log = directory / "termination-log"
     termination_log.touch()
-    command = [sys.executable, "-c", _PROGRAM, "--bundle", str(bundle), "--model", "fraud", "--listen", "127.0.0.1:0"]
+    command = [sys.executable, "-c", _PROGRAM, "--model", "fraud", "--listen", f"127.0.0.1:{port}"]
     command += ["--termination-log", str(termination_log), "--threads", "1", *options]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None
-            yield Server(process, _port(process.stderr), termination_log)
+            ports = _ports(process.stderr)
+            yield Server(process, ports.get("listening", 0), termination_log, ports.get("taking orders", 0))
         finally:
             process.kill()
 
@@ -67,9 +90,12 @@ def until(condition: Callable[[], bool]) -> None:
         sleep(0.01)
 
 
-def _port(log: IO[str]) -> int:
-    """0 where the server ended before it listened."""
+def _ports(log: IO[str]) -> dict[str, int]:
+    """By what the server says it does there; the last is `listening`. Fewer where the server ended before it listened."""
+    ports: dict[str, int] = {}
     for line in log:
-        if found := re.fullmatch(r"listening on 127\.0\.0\.1:(\d+)", json.loads(line)["message"]):
-            return int(found[1])
-    return 0
+        if found := re.fullmatch(r"(listening|taking orders) on 127\.0\.0\.1:(\d+)", json.loads(line)["message"]):
+            ports[found[1]] = int(found[2])
+        if "listening" in ports:
+            break
+    return ports

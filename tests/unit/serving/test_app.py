@@ -14,6 +14,8 @@ from tests.unit.serving import bundles
 from volary import __version__
 from volary.serving import model, protocol
 from volary.serving.app import App
+from volary.serving.metrics import Metrics
+from volary.serving.served import Served
 
 _LIMIT = 10_000
 _INFER = "/v2/models/fraud/infer"
@@ -105,9 +107,9 @@ def serving(tmp_path: Path, workers: ThreadPoolExecutor) -> Loader:
     def load(make: Callable[[Path], Path]) -> Client:
         bundle = make(tmp_path)
         manifest = model.read_manifest(bundle)
-        app = App(protocol.schema("fraud", manifest), "0123456789", workers, _LIMIT)
-        app.became_ready(model.load(bundle, manifest, threads=1))
-        return Client(app)
+        client, served = _client(bundle, workers)
+        served.became_ready(model.load(bundle, manifest, threads=1))
+        return client
 
     return load
 
@@ -120,7 +122,15 @@ def client(serving: Loader) -> Client:
 @pytest.fixture
 def loading(tmp_path: Path, workers: ThreadPoolExecutor) -> Client:
     """A client of a server that has not loaded its model yet."""
-    return Client(App(protocol.schema("fraud", model.read_manifest(bundles.doubling(tmp_path))), "0123456789", workers, _LIMIT))
+    return _client(bundles.doubling(tmp_path), workers)[0]
+
+
+def _client(bundle: Path, workers: ThreadPoolExecutor) -> tuple[Client, Served]:
+    app = App("fraud", _LIMIT)
+    schema = protocol.schema("fraud", model.read_manifest(bundle))
+    served = Served(schema, "0123456789", Metrics(app.metrics, "fraud", schema.version, "0123456789"), workers)
+    app.serve(served)
+    return Client(app), served
 
 
 _METADATA = {

@@ -1,0 +1,100 @@
+"""The control port of the server next door: which versions it is to hold, with which shares.
+
+Only the standard library, as in `oip`. One object may be used by several threads.
+"""
+
+import http.client
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from http import HTTPStatus
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from volary.adapters.oip import TooSlow, Unreachable
+from volary.bundle import limits
+from volary.common.errors import Transient
+from volary.common.reasons import Reason
+
+_PATH = "/v2/volary/split"
+_ANSWER_BYTES = 64 * limits.KIB
+_SHOWN = 300  # characters of an answer in a message
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One version to hold. The weights of all are percents that add up to 100, or all 0: shares stay as they are."""
+
+    revision: str
+    version: str
+    directory: str  # absolute, as the server sees it
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the server has of one version."""
+
+    revision: str
+    version: str
+    state: str  # loading, ready or failed
+    weight: int  # in effect
+    reason: str
+    message: str
+
+
+class Control(Protocol):
+    """What the agent needs of it. Both raise Unreachable, TooSlow, or Transient for an answer that makes no sense."""
+
+    def put(self, orders: Sequence[Order]) -> list[Standing]:
+        """Hold these and no others."""
+
+    def get(self) -> list[Standing]:
+        """What it holds."""
+
+
+class Http:
+    """At a URL such as http://127.0.0.1:8082. `timeout` in seconds."""
+
+    def __init__(self, url: str, *, timeout: float = 5.0) -> None:
+        parts = urlsplit(url)
+        if parts.scheme != "http" or parts.hostname is None:
+            raise ValueError(f"{url!r} is not the URL of a control port; write it like http://127.0.0.1:8082")
+        self._host, self._port = parts.hostname, parts.port or 80
+        self._timeout = timeout
+
+    def put(self, orders: Sequence[Order]) -> list[Standing]:
+        """See Control."""
+        return self._ask("PUT", json.dumps({"revisions": [asdict(order) for order in orders]}))
+
+    def get(self) -> list[Standing]:
+        """See Control."""
+        return self._ask("GET", None)
+
+    def _ask(self, method: str, body: str | None) -> list[Standing]:
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout)
+        try:
+            connection.request(method, _PATH, body, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            data = answer.read(_ANSWER_BYTES)
+        except TimeoutError:
+            raise TooSlow from None
+        except (OSError, http.client.HTTPException) as error:
+            raise Unreachable(type(error).__name__) from None
+        finally:
+            connection.close()
+        if answer.status != HTTPStatus.OK:
+            raise _senseless(f"{answer.status}: {data[:_SHOWN].decode('ascii', 'replace')}")
+        return _standings(data)
+
+
+def _standings(data: bytes) -> list[Standing]:
+    try:
+        found: Any = json.loads(data)
+        return [Standing(**each) for each in found["revisions"]]
+    except (ValueError, TypeError, LookupError) as error:
+        raise _senseless(f"{type(error).__name__} in its answer") from None
+
+
+def _senseless(what: str) -> Transient:
+    return Transient(Reason.INTERNAL_ERROR, f"the server's control port says {what}")
