@@ -13,7 +13,7 @@ from typing import assert_never
 
 from tests.world.bundles import GOOD, Bundle, passed
 from tests.world.holding import KUBELET, MOUNT, NUDGED, Hold
-from volary.api.v1alpha1 import Update
+from volary.api.v1alpha1 import DisruptionBudget, Update
 from volary.bundle.split import Split
 from volary.common.outcome import Outcome
 from volary.common.reasons import Reason
@@ -21,10 +21,15 @@ from volary.planning import inplace
 from volary.planning.holdings import Holding, State, Written
 from volary.planning.model import (
     Action,
+    Autoscaler,
     Count,
+    DeleteAutoscaler,
+    DeleteBudget,
     DeletePreflight,
     DeleteRevision,
     DeleteWorkload,
+    EnsureAutoscaler,
+    EnsureBudget,
     EnsureWorkload,
     MarkRevision,
     NoService,
@@ -35,6 +40,7 @@ from volary.planning.model import (
     RecordRevision,
     Revision,
     Route,
+    Scaling,
     Shared,
     StartPreflight,
     Traffic,
@@ -102,6 +108,9 @@ class Cluster:
     revisions: dict[str, Revision] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
     deployments: dict[str, int] = field(default_factory=dict)  # revision -> replicas
+    floating: set[str] = field(default_factory=set)  # revisions whose number of pods is others' affair
+    autoscalers: dict[str, Autoscaler] = field(default_factory=dict)
+    budget: DisruptionBudget | None = None
     pods: list[ModelPod] = field(default_factory=list)
     traffic: Traffic = field(default_factory=NoService)
     served: bool = False  # clients had an answer once
@@ -124,18 +133,19 @@ class Cluster:
     def apply(self, action: Action, version: str) -> None:
         """One action; `version` is the spec's, which a preflight checks."""
         match action:
-            case StartPreflight(request=request):
-                self.jobs.setdefault(request, self._job(request, version))
-            case DeletePreflight(request=request):
-                self.jobs.pop(request, None)
+            case StartPreflight() | DeletePreflight():
+                self._preflight(action, version)
             case RecordRevision(revision=revision):
                 self.revisions[revision.id] = revision
             case MarkRevision(revision=name, promoted=promoted, failed=failed):
                 self.revisions[name] = replace(self.revisions[name], promoted=promoted, failed=failed)
             case DeleteRevision(revision=name):
                 self.revisions.pop(name, None)
-            case EnsureWorkload(revision=revision, replicas=replicas):
+            case EnsureWorkload(revision=revision, replicas=replicas, floating=floating):
                 self.deployments[revision.id] = replicas
+                self.floating = self.floating | {revision.id} if floating else self.floating - {revision.id}
+            case EnsureAutoscaler() | DeleteAutoscaler() | EnsureBudget() | DeleteBudget():
+                self._scale(action)
             case DeleteWorkload(revision=name):
                 self.delete(name)
             case Route(to=to):
@@ -146,6 +156,12 @@ class Cluster:
                 assert_never(action)
         self._control()
         self.watch()
+
+    def _preflight(self, action: StartPreflight | DeletePreflight, version: str) -> None:
+        if isinstance(action, StartPreflight):
+            self.jobs.setdefault(action.request, self._job(action.request, version))
+        else:
+            self.jobs.pop(action.request, None)
 
     def _inside_pods(self, action: WriteSplit | Nudge) -> None:
         match action:
@@ -166,6 +182,17 @@ class Cluster:
                 pod.hold.nudged = note
                 if not self.deaf:
                     pod.hold.hears(self.now + NUDGED)
+
+    def _scale(self, action: Scaling) -> None:
+        match action:
+            case EnsureAutoscaler(autoscaler=wanted):
+                self.autoscalers[wanted.revision] = wanted
+            case DeleteAutoscaler(revision=name):
+                self.autoscalers.pop(name, None)
+            case EnsureBudget(budget=budget):
+                self.budget = budget
+            case DeleteBudget():
+                self.budget = None
 
     def _job(self, request: str, version: str) -> Job:
         attempt = self._attempts.get(version, 0)
@@ -241,6 +268,7 @@ class Cluster:
                 replicas=replicas,
                 pods=tuple(pod.seen() for pod in self.pods if pod.revision == revision),
                 problem=self.refusals.get(revision),
+                owned=revision not in self.floating,
             )
             for revision, replicas in sorted(self.deployments.items())
         )

@@ -109,6 +109,8 @@ class World:
             written=tuple(cluster.splits.values()),
             holdings=cluster.holdings(),
             sample=Sample(at=cluster.now, counts=cluster.counts()) if due else None,
+            autoscalers=tuple(cluster.autoscalers.values()),
+            budget=cluster.budget,
         )
 
     def _preflight(self, request: str) -> Preflight:

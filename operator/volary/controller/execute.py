@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from volary.adapters.cluster import (
+    AUTOSCALERS,
     CONFIG_MAPS,
     CONTROLLER_REVISIONS,
     DEPLOYMENTS,
+    DISRUPTION_BUDGETS,
     JOBS,
     MODEL_DEPLOYMENTS,
     PODS,
@@ -24,21 +26,26 @@ from volary.adapters.cluster import (
     kind_of,
 )
 from volary.common.errors import Refused, Transient, VolaryError
-from volary.common.names import MANAGED_BY_LABEL, REVISIONS_ANNOTATION
+from volary.common.names import MANAGED_BY_LABEL, REVISIONS_ANNOTATION, SCALE_MANAGER
 from volary.common.reasons import Reason
 from volary.controller.observe import Id, Look, controlled_by
-from volary.planning import inplace, resources, shape
+from volary.planning import inplace, resources, scaling_bodies, shape
 from volary.planning.model import (
     Action,
+    DeleteAutoscaler,
+    DeleteBudget,
     DeletePreflight,
     DeleteRevision,
     DeleteWorkload,
+    EnsureAutoscaler,
+    EnsureBudget,
     EnsureWorkload,
     MarkRevision,
     Nudge,
     RecordRevision,
     Revision,
     Route,
+    Scaling,
     StartPreflight,
     WriteSplit,
 )
@@ -93,18 +100,16 @@ class _Hands:
         """One action: one or two requests."""
         desired = self._desired
         match action:
-            case StartPreflight(request=request):
-                await self._apply(resources.preflight_job(desired, request))
-            case DeletePreflight(request=request):
-                await self._delete(JOBS, resources.preflight_name(desired.name, request))
+            case StartPreflight() | DeletePreflight():
+                await self._preflight(action)
             case RecordRevision(revision=revision):
                 await self._record(revision)
             case MarkRevision(revision=name, promoted=promoted, failed=failed):
                 await self._record(replace(self._known(name), promoted=promoted, failed=failed))
             case DeleteRevision(revision=name):
                 await self._delete(CONTROLLER_REVISIONS, resources.revision_name(desired.name, name))
-            case EnsureWorkload(revision=revision, replicas=replicas):
-                await self._apply(resources.deployment(desired, revision, replicas))
+            case EnsureWorkload(revision=revision, replicas=replicas, floating=floating):
+                await self._deploy(revision, replicas, floating=floating)
                 await self._apply(resources.revision_service(desired, revision))
             case DeleteWorkload(revision=name):
                 await self._delete(DEPLOYMENTS, resources.revision_name(desired.name, name))
@@ -114,8 +119,34 @@ class _Hands:
                 await self._apply(resources.service(desired, to))
             case WriteSplit() | Nudge():
                 await self._inside_pods(action)
+            case EnsureAutoscaler() | DeleteAutoscaler() | EnsureBudget() | DeleteBudget():
+                await self._scale(action)
             case _:
                 assert_never(action)
+
+    async def _scale(self, action: Scaling) -> None:
+        desired = self._desired
+        match action:
+            case EnsureAutoscaler(autoscaler=wanted):
+                await self._apply(scaling_bodies.autoscaler(desired, wanted))
+            case DeleteAutoscaler(revision=name):
+                await self._delete(AUTOSCALERS, resources.revision_name(desired.name, name))
+            case EnsureBudget(budget=wanted):
+                await self._apply(scaling_bodies.budget(desired, wanted))
+            case DeleteBudget():
+                await self._delete(DISRUPTION_BUDGETS, desired.name)
+
+    async def _deploy(self, revision: Revision, replicas: int, *, floating: bool) -> None:
+        """A field that is dropped from what we apply falls back to its default, 1 pod, unless it is somebody else's too.
+
+        So its value is applied under another name first, and dropped after that; the first who scales takes it over.
+        """
+        name, desired = resources.revision_name(self._desired.name, revision.id), self._desired
+        if not floating or (DEPLOYMENTS, name) not in self._uids:
+            await self._apply(resources.deployment(desired, revision, replicas))
+        if floating:
+            await self._cluster.apply(resources.replicas_alone(desired, name, replicas), manager=SCALE_MANAGER)
+            await self._apply(resources.deployment(desired, revision, None))
 
     async def _record(self, revision: Revision) -> None:
         await self._apply(resources.controller_revision(self._desired, revision))
@@ -159,6 +190,13 @@ class _Hands:
             if body is not None and body["metadata"]["uid"] == owner["uid"]:
                 return True
         return False
+
+    async def _preflight(self, action: StartPreflight | DeletePreflight) -> None:
+        match action:
+            case StartPreflight(request=request):
+                await self._apply(resources.preflight_job(self._desired, request))
+            case DeletePreflight(request=request):
+                await self._delete(JOBS, resources.preflight_name(self._desired.name, request))
 
     async def _inside_pods(self, action: WriteSplit | Nudge) -> None:
         match action:

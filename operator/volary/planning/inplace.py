@@ -8,7 +8,7 @@ All writes are idempotent and follow from what is seen, so a crash after any of 
 by the next look. Between Deployments (another shape, or `update: Replace`) `traffic.steer` decides.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -44,9 +44,9 @@ def used(desired: Desired, seen: Observed) -> bool:
     return desired.spec.update is Update.IN_PLACE or any(r.update is Update.IN_PLACE for r in seen.revisions)
 
 
-def steer(desired: Desired, seen: Observed, roles: Roles, course: Course | None, now: datetime) -> Steering:
+def steer(desired: Desired, seen: Observed, roles: Roles, course: Course | None, contested: Collection[str], now: datetime) -> Steering:
     """Splits first, so that a pod that starts finds its own; they never send requests where they cannot be answered."""
-    moves, after = traffic.steer(desired, shape.carried(seen), shape.carried_roles(roles), course)
+    moves, after = traffic.steer(desired, shape.carried(seen), shape.carried_roles(roles), course, contested)
     if not used(desired, seen):
         return Steering(actions=moves, traffic=after)
     gone = {action.revision for action in moves if isinstance(action, DeleteWorkload)}

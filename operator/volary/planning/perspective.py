@@ -74,7 +74,7 @@ def _revisions(seen: Observed, workload: Workload) -> Iterable[Workload]:
         share = shares.get(revision.id)
         if revision.id in names and not (between_pods and share is not None and share.weight == 0):
             pods = tuple(_pod(pod, holding_of(seen, pod), revision, share) for pod in workload.pods)
-            yield Workload(revision=revision.id, replicas=workload.replicas, pods=pods, problem=workload.problem)
+            yield replace(workload, revision=revision.id, pods=pods)
 
 
 def _pod(pod: Pod, holding: Holding | None, revision: Revision, share: Share | None) -> Pod:
