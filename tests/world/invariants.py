@@ -127,8 +127,9 @@ class Guard:
 
 def _pods(turn: Turn) -> int:
     """How many the stable revision should have, in the eyes of this turn."""
-    stable = assign(turn.observed, identity.request_id(turn.desired.spec.model, turn.desired.model_name, turn.desired.spec.runtime)).stable
-    return scaling.settle(turn.desired, turn.observed, stable).replicas
+    spec, seen = turn.desired.spec, perspective.by_revision(turn.observed)
+    stable = assign(seen, identity.request_id(spec.model, turn.desired.model_name, spec.runtime, spec.update)).stable
+    return scaling.settle(turn.desired, seen, stable).replicas
 
 
 # ---- parts of a sound plan ------------------------------------------------------------------------
