@@ -66,11 +66,23 @@ def specs() -> st.SearchStrategy[dict[str, Any]]:
     rollout = _some(
         steps=_steps(), analysis=analysis, progressDeadline=_DURATION, paused=st.booleans(), minReadySeconds=st.integers(0, 3600)
     )
-    common = {"rollout": rollout, "history": st.integers(1, 50), "disruptionBudget": _budget()}
-    return st.one_of(
+    common = {
+        "rollout": rollout,
+        "history": st.integers(1, 50),
+        "disruptionBudget": _budget(),
+        "update": st.sampled_from(["Replace", "InPlace"]),
+    }
+    every = st.one_of(
         st.fixed_dictionaries({"model": model, "runtime": runtime}, optional={"replicas": st.integers(1, 1000), **common}),
         st.fixed_dictionaries({"model": model, "runtime": runtime, "autoscaling": _autoscaling()}, optional=common),
     )
+    return every.map(_possible)
+
+
+def _possible(spec: dict[str, Any]) -> dict[str, Any]:
+    """Only ONNX Runtime holds two versions."""
+    in_place = spec.get("update") == "InPlace" and spec["runtime"]["name"] != str(RuntimeName.ONNXRUNTIME)
+    return spec | {"update": "Replace"} if in_place else spec
 
 
 def _template() -> st.SearchStrategy[dict[str, Any]]:
