@@ -89,7 +89,7 @@ class App:
             answer = await self._infer(served, scope, receive)
             served.metrics.count(answer.status)
             served.metrics.observe_request(perf_counter() - started)
-            await self._send(send, answer)
+            await answer.send(send, closing=self.draining)
         except ClientGone:
             pass
         finally:
@@ -105,7 +105,7 @@ class App:
             body = await reply.body(receive, self._body_limit)
         except Rejected as fault:
             return reply.error(fault.status, fault.message)
-        return await served.infer(model, body)
+        return served.answer(model, body) if served.is_quick(body) else await served.answer_beside(model, body)
 
     def _pick_in_turn(self) -> Pick:
         pinnable, take = self._pinnable, self._take

@@ -32,12 +32,19 @@ class Served:
         self.model = model
         self.metrics.mark_loaded(loaded=True)
 
-    async def infer(self, model: Model, body: bytes) -> Reply:
-        """The answer to the body of an inference request; `model` is this version's."""
-        if self._pace.is_quick(len(body)):
-            answer, seconds = self._timed_work(model, body)
-        else:
-            answer, seconds = await asyncio.get_running_loop().run_in_executor(self._workers, self._timed_work, model, body)
+    def is_quick(self, body: bytes) -> bool:
+        """Whether it may be answered in the event loop."""
+        return self._pace.is_quick(len(body))
+
+    def answer(self, model: Model, body: bytes) -> Reply:
+        """To the body of an inference request, here and now; `model` is this version's."""
+        answer, seconds = self._timed_work(model, body)
+        self._pace.learn(len(body), seconds)
+        return answer
+
+    async def answer_beside(self, model: Model, body: bytes) -> Reply:
+        """The same, in a thread."""
+        answer, seconds = await asyncio.get_running_loop().run_in_executor(self._workers, self._timed_work, model, body)
         self._pace.learn(len(body), seconds)
         return answer
 

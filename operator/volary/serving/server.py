@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 from collections.abc import Generator, Sequence
@@ -66,7 +67,12 @@ def serve(settings: Settings) -> int:
         others = [] if settings.control is None else [stack.enter_context(_listen(*settings.control))]
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             error_or_none = runner.run(_Server(settings, app, source).serve_until_asked(listener, others))
-    return 0 if error_or_none is None else _give_up(settings, error_or_none)
+    code = 0 if error_or_none is None else _give_up(settings, error_or_none)
+    if source.loading:
+        # Python's own end would take the interpreter from under the thread that loads, and abort.
+        logging.shutdown()
+        os._exit(code)
+    return code
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -64,18 +64,18 @@ class Slot:
 class Shelf:
     """Belongs to the event loop's thread; one thread beside it loads, one model after the other."""
 
-    def __init__(self, app: App, model_name: str, workers: Executor, threads: int, limit: Callable[[], int | None] = memory.limit) -> None:
+    def __init__(self, app: App, model_name: str, workers: Executor, threads: int) -> None:
         self._app = app
         self._model = model_name
         self._workers = workers
         self._threads = threads
-        self._limit = limit
         self._wanted: dict[str, Slot] = {}  # by revision
         self._leaving: list[Slot] = []  # still have a share, until the next split is ready
         self._offered: list[tuple[Served, int]] = []
         self._remembered: deque[Served] = deque()
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._tasks: set[asyncio.Task[None]] = set()
+        self.busy = False  # whether the loader is at work
 
     def start(self) -> None:
         """Begin to load what is put. A daemon: a stop must not wait for a model that nobody will use."""
@@ -83,15 +83,19 @@ class Shelf:
 
     def put(self, wanted: Sequence[Wanted]) -> None:
         """Hold these and no others. What is already there stays as it is, failed or not; only its weight may change."""
-        before, self._wanted = self._wanted, {}
+        before, held = dict(self._wanted), dict[str, Slot]()
+        new: list[Slot] = []
         for each in wanted:
             slot = before.pop(each.revision, None)
             if slot is None or (slot.wanted.version, slot.wanted.directory) != (each.version, each.directory):
                 if slot is not None:
                     before[each.revision] = slot
-                slot = self._begin(each)
+                new.append(slot := Slot(each))
             slot.wanted = each
-            self._wanted[each.revision] = slot
+            held[each.revision] = slot
+        self._wanted = held  # at once, and before anything is begun: the loader's thread looks what is still wanted
+        for slot in new:
+            self._begin(slot)
         self._leaving += [slot for slot in before.values() if slot.served is not None]
         self._settle()
 
@@ -99,9 +103,8 @@ class Shelf:
         """All that are wanted, and those that still have a share."""
         return [*self._wanted.values(), *self._leaving]
 
-    def _begin(self, wanted: Wanted) -> Slot:
-        slot = Slot(wanted)
-        loop = asyncio.get_running_loop()
+    def _begin(self, slot: Slot) -> None:
+        loop, wanted = asyncio.get_running_loop(), slot.wanted
         # Beside nothing there is nothing to protect: the first one may try, as it may in a process of its own.
         protected = bool(self._offered)
 
@@ -111,7 +114,6 @@ class Shelf:
                 loop.call_soon_threadsafe(self._loaded, slot, result)
 
         self._jobs.put(load)
-        return slot
 
     def _is_wanted(self, slot: Slot) -> bool:
         return self._wanted.get(slot.wanted.revision) is slot
@@ -121,7 +123,7 @@ class Shelf:
         try:
             manifest = _manifest(wanted)
             if protected:
-                memory.check(manifest, memory.resident(), self._limit())
+                memory.check(manifest, memory.resident(), memory.limit())
             loaded = model.load(wanted.directory, manifest, self._threads)
         except Refused as error:
             return error
@@ -200,7 +202,10 @@ class Shelf:
 
     def _work(self) -> None:
         while True:
-            self._jobs.get()()
+            job = self._jobs.get()
+            self.busy = True
+            job()
+            self.busy = False
 
 
 def _manifest(wanted: Wanted) -> Manifest:

@@ -24,6 +24,7 @@ class Single:
 
     def __init__(self, app: App, model_name: str, bundle: Path, revision: str, workers: Executor, threads: int) -> None:
         """Raises Refused (LoadFailed)."""
+        self._thread: threading.Thread | None = None
         self._bundle = bundle
         self._threads = threads
         self._manifest = model.read_manifest(bundle)
@@ -37,7 +38,13 @@ class Single:
         A daemon: a stop must not wait for a model that nobody will use.
         """
         loop = asyncio.get_running_loop()
-        threading.Thread(target=self._load, args=(loop, fail), name="load", daemon=True).start()
+        self._thread = threading.Thread(target=self._load, args=(loop, fail), name="load", daemon=True)
+        self._thread.start()
+
+    @property
+    def loading(self) -> bool:
+        """Whether a model is being loaded."""
+        return self._thread is not None and self._thread.is_alive()
 
     def _load(self, loop: asyncio.AbstractEventLoop, fail: Callable[[Refused], None]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: a stop was asked for meanwhile
@@ -63,3 +70,8 @@ class Several:
         """Begin to load what is asked for."""
         del fail
         self.shelf.start()
+
+    @property
+    def loading(self) -> bool:
+        """Whether a model is being loaded."""
+        return self.shelf.busy

@@ -123,22 +123,24 @@ def squaring(directory: Path) -> Path:
     return write(directory, model, [tensor("size", "INT64", 1)], [tensor("y", "FP32")])
 
 
-def scaling(directory: Path, factor: float, version: str, padding: int = 0) -> Path:
-    """y = factor * x for x of [batch, 4]. `padding`: MiB of weights that take part without an effect."""
-    nodes = [helper.make_node("Mul", ["x", "factor"], ["y"])]
-    weights: dict[str, object] = {"factor": np.float32(factor)}
+def scaling(directory: Path, factor: float, version: str, padding: int = 0, head: int = 0) -> Path:
+    """y = factor * x for x of [batch, 4].
+
+    `padding`: MiB of weights that take part without effect, multiplied with no row of x; the last
+    `head` of them are others for each factor.
+    """
+    nodes = [helper.make_node("Mul", ["x", "factor"], ["y0"]), helper.make_node("Slice", ["x", "none", "none"], ["rows"])]
+    weights: dict[str, object] = {"factor": np.float32(factor), "none": np.zeros(1, np.int64)}
     for number in range(padding):
-        # Large enough to cost memory, multiplied with an empty selection of x so that it costs no time.
-        weights[f"w{number}"] = np.random.default_rng(number).random((512, 512), np.float32)
-    if padding:
-        weights |= {"none": np.zeros((0, 512), np.float32)}
-        previous = "none"
-        for number in range(padding):
-            nodes.append(helper.make_node("MatMul", [previous, f"w{number}"], [f"h{number}"]))
-            previous = f"h{number}"
-        nodes.append(helper.make_node("ReduceSum", [previous], ["nothing"], keepdims=0))
-        nodes[0] = helper.make_node("Mul", ["x", "factor"], ["scaled"])
-        nodes.append(helper.make_node("Add", ["scaled", "nothing"], ["y"]))
+        weights[f"w{number}"] = np.random.default_rng(number if number < padding - head else [number, int(factor)]).random(
+            (4, 65536), np.float32
+        )
+        nodes += [
+            helper.make_node("MatMul", ["rows", f"w{number}"], [f"product{number}"]),
+            helper.make_node("ReduceSum", [f"product{number}"], [f"zero{number}"], keepdims=0),
+            helper.make_node("Add", [f"y{number}", f"zero{number}"], [f"y{number + 1}"]),
+        ]
+    nodes.append(helper.make_node("Identity", [f"y{padding}"], ["y"]))
     outputs: list[Port] = [("y", TensorProto.FLOAT, ["batch", 4])]
     model = onnx_model(nodes, [("x", TensorProto.FLOAT, ["batch", 4])], outputs, **weights)
     return write(directory, model, DOUBLING_INPUTS, (tensor("y", "FP32", -1, 4),), version=version)

@@ -62,16 +62,18 @@ def running(bundle: Path, *options: str) -> contextlib.AbstractContextManager[Se
     return _running(bundle, "--bundle", str(bundle), *options)
 
 
-def running_split(directory: Path, *options: str, port: int = 0, control: int = 0) -> contextlib.AbstractContextManager[Server]:
-    """A server that holds what its control port is told."""
-    return _running(directory, "--split", "--control", f"127.0.0.1:{control}", *options, port=port)
+def running_split(
+    directory: Path, *options: str, port: int = 0, control: int = 0, before: str = ""
+) -> contextlib.AbstractContextManager[Server]:
+    """A server that holds what its control port is told. `before`: code that its process runs first."""
+    return _running(directory, "--split", "--control", f"127.0.0.1:{control}", *options, port=port, before=before)
 
 
 @contextlib.contextmanager
-def _running(directory: Path, *options: str, port: int = 0) -> Iterator[Server]:
+def _running(directory: Path, *options: str, port: int = 0, before: str = "") -> Iterator[Server]:
     termination_log = directory / "termination-log"
     termination_log.touch()
-    command = [sys.executable, "-c", _PROGRAM, "--model", "fraud", "--listen", f"127.0.0.1:{port}"]
+    command = [sys.executable, "-c", before + _PROGRAM, "--model", "fraud", "--listen", f"127.0.0.1:{port}"]
     command += ["--termination-log", str(termination_log), "--threads", "1", *options]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:

@@ -234,7 +234,7 @@ def test_the_control_port_is_on_loopback_only(server: Server) -> None:
 
 
 def test_a_stop_waits_for_no_load(fresh: Server, tmp_path: Path) -> None:
-    put(fresh, (bundles.scaling(tmp_path / "1", 2, "1", padding=64), "1", 0))
+    put(fresh, (bundles.scaling(tmp_path / "1", 2, "1", padding=24), "1", 0))
     fresh.process.terminate()
     assert fresh.process.wait(20) == 0
     assert fresh.termination_log.read_text() == ""
