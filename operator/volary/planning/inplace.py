@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from volary.api.v1alpha1 import Update
 from volary.bundle.split import Split
 from volary.planning import shape, traffic
-from volary.planning.holdings import Holding, Written
+from volary.planning.holdings import Holding, State, Written
 from volary.planning.model import Action, DeleteWorkload, Desired, Nudge, Observed, Pod, Traffic, WriteSplit
 from volary.planning.perspective import divided, holding_of
 from volary.planning.roles import Roles
@@ -105,6 +105,11 @@ def _in_effect(seen: Observed, pod: Pod, split: Split) -> bool:
     return all(held.get(share.revision, 0) == share.weight for share in split.shares)
 
 
+def _gave_up(holding: Holding | None, split: Split) -> bool:
+    """The pod has seen the split and will never take it over: what follows is for a new split to say."""
+    return holding is not None and holding.seen == split.generation and any(held.state is State.FAILED for held in holding.held)
+
+
 def _nudges(seen: Observed, late: list[Pod], written: Written, split: Split, now: datetime) -> Iterator[Nudge]:
     for pod in late:
         due = _nudge_due(pod, holding_of(seen, pod), written, split, now)
@@ -114,7 +119,7 @@ def _nudges(seen: Observed, late: list[Pod], written: Written, split: Split, now
 
 def _wakes(seen: Observed, late: list[Pod], written: Written, split: Split, now: datetime) -> Iterator[datetime]:
     """Soon after a write, rarer as it takes longer. Nobody tells the operator when an agent is done."""
-    if late:
+    if any(not _gave_up(holding_of(seen, pod), split) for pod in late):
         yield now + max(FIRST_LOOK, min(LAST_LOOK, (now - written.at) / _PATIENCE))
     for pod in late:
         due = _nudge_due(pod, holding_of(seen, pod), written, split, now)

@@ -273,6 +273,11 @@ def test_a_pod_that_has_seen_it_is_not_told_and_looked_at_until_it_is_in_effect(
     assert steer(late(seen=5), seconds=1000).wake_at == NOW + timedelta(seconds=1015)
 
 
+def test_a_pod_that_has_given_up_is_not_looked_at_for_ever() -> None:
+    broken = replace(late(seen=5), holdings=tuple(replace(one, held=(held(STABLE, 0, State.FAILED),)) for one in late(seen=5).holdings))
+    assert steer(broken).wake_at is None
+
+
 def test_at_rest_nobody_is_woken() -> None:
     found = steer(world(BESIDE, BOTH, BOTH))
     assert (found.actions, found.wake_at) == ((), None)
