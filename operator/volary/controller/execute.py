@@ -193,8 +193,8 @@ class _Hands:
 
     async def _preflight(self, action: StartPreflight | DeletePreflight) -> None:
         match action:
-            case StartPreflight(request=request):
-                await self._apply(resources.preflight_job(self._desired, request))
+            case StartPreflight(request=request, stable=stable):
+                await self._apply(resources.preflight_job(self._desired, request, stable))
             case DeletePreflight(request=request):
                 await self._delete(JOBS, resources.preflight_name(self._desired.name, request))
 

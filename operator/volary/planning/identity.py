@@ -6,6 +6,7 @@ from typing import Any
 
 from volary.api.v1alpha1 import Model, Runtime, Update
 
+_ASKED = {"digest", "verify", "schema_change"}  # of a bundle; nothing a pod is made of
 _LENGTH = 10  # hex digits: 40 bits, a clash among 50 kept revisions has odds of about 1 in 10^9
 
 
@@ -23,7 +24,7 @@ def shape_id(model: Model, model_name: str, runtime: Runtime, images: tuple[str,
 
     Another `uri` is another shape: a version's name stands for one bundle only below one uri.
     """
-    part = _dump(model, without={"version", "digest", "verify"})
+    part = _dump(model, without=_ASKED | {"version"})
     return _short({"shape": part, "name": model_name, "runtime": _dump(runtime), "images": images})
 
 
@@ -40,11 +41,9 @@ def request_id(model: Model, model_name: str, runtime: Runtime, update: Update =
 def revision_id(digest: str, model: Model, model_name: str, runtime: Runtime, update: Update = Update.REPLACE) -> str:
     """Names what runs: the resolved bundle and all of the spec that shapes a pod.
 
-    A pinned `digest` and whose signature is wanted change nothing about the pods, so they are left
+    What is asked of a bundle (`digest`, `verify`, `schemaChange`) changes nothing about the pods, so it is left
     out. Defaults are left out too: a later operator that adds a field with a default does not
     rename old revisions.
     """
-    return _short(
-        {"digest": digest, "model": _dump(model, without={"digest", "verify"}), "name": model_name, "runtime": _dump(runtime)}
-        | _way(update)
-    )
+    served = _dump(model, without=_ASKED)
+    return _short({"digest": digest, "model": served, "name": model_name, "runtime": _dump(runtime)} | _way(update))
