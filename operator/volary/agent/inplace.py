@@ -329,7 +329,10 @@ class InPlace:
     def _tidy(self) -> None:
         """Remove from the disk what is in no list any more."""
         keep = {each.share.version for each in self._holdings.values()}
-        Store(self._settings.directory).sweep(self._settings.model, keep, self._patience)
+        try:
+            Store(self._settings.directory).sweep(self._settings.model, keep, self._patience)
+        except OSError as error:
+            _log.warning("cannot tidy the disk", extra=logs.fields(cause=str(error)))
 
     def _enter(self, each: Holding, state: State) -> None:
         each.state, each.error = state, None

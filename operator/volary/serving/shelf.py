@@ -6,6 +6,7 @@ a load that fails or takes long changes nothing for clients.
 
 import asyncio
 import logging
+import os
 import queue
 import threading
 from collections import deque
@@ -27,6 +28,7 @@ from volary.serving.protocol import Schema
 from volary.serving.served import Served
 
 _REMEMBERED = 4  # unloaded revisions whose counters are kept: a last scrape sees their last requests
+_NICE = 10  # of the loader: 9 to 1 where it and the event loop want one core
 _LOOK = 0.02  # seconds between two looks at requests that hold on to a model
 
 _log = logging.getLogger(__name__)
@@ -201,6 +203,9 @@ class Shelf:
             self._remembered.popleft().metrics.drop()
 
     def _work(self) -> None:
+        if self._threads == 1:
+            # Requests go first on a busy core. Not with more: ONNX Runtime's own threads would inherit it for good.
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
         while True:
             job = self._jobs.get()
             self.busy = True

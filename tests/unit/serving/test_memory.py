@@ -96,11 +96,11 @@ def test_a_version_that_does_not_fit_is_refused_and_what_serves_goes_on(tmp_path
 
 def test_memory_does_not_grow_with_the_number_of_swaps(tmp_path: Path) -> None:
     with running_split(tmp_path) as server:
-        two = [bundles.scaling(tmp_path / str(number), number, str(number), padding=12) for number in (0, 1)]
+        two = [bundles.scaling(tmp_path / str(number), number, str(number), padding=8) for number in (0, 1)]
         for number in range(2):
             _swap(server, two[number % 2], str(number % 2), f"a{number}")
         after_two = server.resident
-        for number in range(10):
+        for number in range(6):
             _swap(server, two[number % 2], str(number % 2), f"b{number}")
         assert server.resident < 1.1 * after_two
 
