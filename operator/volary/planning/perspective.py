@@ -73,8 +73,15 @@ def _revisions(seen: Observed, workload: Workload) -> Iterable[Workload]:
     for revision in seen.revisions:
         share = shares.get(revision.id)
         if revision.id in names and not (between_pods and share is not None and share.weight == 0):
-            pods = tuple(_pod(pod, holding_of(seen, pod), revision, share) for pod in workload.pods)
+            pods = tuple(_pod(pod, _current(holding_of(seen, pod), split), revision, share) for pod in workload.pods)
             yield replace(workload, revision=revision.id, pods=pods)
+
+
+def _current(holding: Holding | None, split: Split | None) -> Holding | None:
+    """Without failures of an earlier list: what failed is tried again with the next one, as after `volary retry`."""
+    if holding is None or split is None or holding.seen == split.generation:
+        return holding
+    return replace(holding, held=tuple(held for held in holding.held if held.state is not State.FAILED))
 
 
 def _pod(pod: Pod, holding: Holding | None, revision: Revision, share: Share | None) -> Pod:
@@ -106,7 +113,7 @@ def _what_it_waits_for(pod: Pod, holding: Holding | None, held: Held | None, rev
     if held is None:
         return f"pod {pod.name} has not heard of {version} yet"
     if held.state is not State.READY:
-        return f"pod {pod.name} is {held.state.value} {version}"
+        return f"pod {pod.name} is {held.state.value} {version}{f': {held.message}' if held.message else ''}"
     if held.weight < weight and not revision.promoted:
         return f"pod {pod.name} gives {version} {held.weight} % of its requests so far, {weight} % are wanted"
     return ""

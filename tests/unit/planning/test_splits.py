@@ -191,6 +191,7 @@ def test_the_weight_of_a_step(step: int, weight: int) -> None:
         ((held(STABLE, 100), held(NEW)), True, ""),
         ((held(STABLE, 100),), False, "pod pod-0 has not heard of version 3.0.0 yet"),
         ((held(STABLE, 100), held(NEW, 0, State.FETCHING)), False, "pod pod-0 is fetching version 3.0.0"),
+        ((held(NEW, 0, State.FETCHING, message="no route"),), False, "pod pod-0 is fetching version 3.0.0: no route"),
         ((held(NEW, 0, State.FAILED, reason=Reason.GOLDEN_MISMATCH, message="sample 3"),), False, "sample 3"),
         (None, False, "the agent of pod pod-0 does not answer"),
     ],
@@ -201,6 +202,16 @@ def test_a_candidate_without_requests_is_ready_by_its_agents_word(has: tuple[Hel
     (pod,) = workload.pods
     assert pod.ready is ready
     assert (pod.problem.message if pod.problem else "") == words
+
+
+def test_a_failure_under_an_earlier_list_says_nothing_of_the_next_try() -> None:
+    failed = world(BESIDE, (held(STABLE, 100), held(NEW, 0, State.FAILED, reason=Reason.LOAD_FAILED, message="no")))
+    earlier = replace(failed, holdings=tuple(replace(one, seen=4) for one in failed.holdings))
+    for seen, words in ((failed, "no"), (earlier, "pod pod-0 has not heard of version 3.0.0 yet")):
+        workload = perspective.by_revision(seen).workload("new")
+        assert workload is not None
+        assert workload.pods[0].problem is not None
+        assert workload.pods[0].problem.message == words
 
 
 def test_a_step_counts_once_its_weight_is_in_effect() -> None:
