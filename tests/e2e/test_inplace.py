@@ -103,8 +103,8 @@ def until_weights(serving: Serving, wanted: dict[str, int], within: float = 60) 
 
 def test_a_good_version_comes_step_by_step_and_goes_back_in_two_seconds(same_pods: Serving) -> None:
     same_pods.apply("2.0.0", rollout=TEN, **SHAPE)
-    same_pods.until_canary("2.0.0")
     effect = until_weights(same_pods, {"1.0.0": 90, "2.0.0": 10})
+    same_pods.until_canary("2.0.0")
     written = datetime.fromisoformat(config_map(same_pods)["metadata"]["annotations"][WRITTEN_ANNOTATION]).timestamp()
     figure(f"write to effect of 90/10: {effect - written:.2f} s")
     first = same_pods.load.totals
