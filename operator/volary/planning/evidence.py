@@ -80,7 +80,7 @@ def increment(memory: RolloutStatus, sample: Sample) -> Increment:
     known = {(count.uid, count.revision): count for count in memory.counts}
     total = Increment()
     for count in sample.counts:
-        before = known.get((count.uid, count.revision))
+        before = known.get((count.uid, count.revision)) or known.get((count.uid, ""))  # "": an earlier operator's memory
         if before is None:
             continue
         reset = count.requests < before.requests or count.errors < before.errors
