@@ -305,6 +305,19 @@ def test_a_file_that_flips_back_in_the_middle_of_a_fetch_ends_it(tmp_path: Path,
     life.tell(story)
 
 
+def test_a_stop_in_the_middle_of_a_fetch_is_prompt(tmp_path: Path, shared: Server) -> None:
+    storage = Stalling()
+    one = versions.store(storage, 2, "1")
+    storage.held = frozenset(storage.objects)
+    life = Life(tmp_path, shared, storage)
+
+    async def story(life: Life) -> None:
+        life.write(1, versions.share("1", one, 100))
+        await life.state("1", "fetching")
+
+    life.tell(story)
+
+
 def test_a_server_that_comes_back_empty_is_told_all_again(tmp_path: Path) -> None:
     storage = InMemory()
     one, bad = versions.store(storage, 2, "1"), versions.store(storage, 3, "2", said=4)
