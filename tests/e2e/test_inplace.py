@@ -121,9 +121,7 @@ def test_a_good_version_comes_step_by_step_and_goes_back_in_two_seconds(same_pod
     effect = until_weights(same_pods, {"1.0.0": 100})
     same_pods.until_said("RollbackRequested", "RolledBack")
     acted = datetime.fromisoformat(same_pods.watch.status["request"]["at"]).timestamp()
-    figure(
-        f"rollback to a kept revision: {effect - acted:.2f} s from the operator's turn, {effect - asked:.2f} s from the start of the command"
-    )
+    figure(f"rollback to a kept revision: {effect - acted:.2f} s from the operator's turn, {effect - asked:.2f} s with the command itself")
 
 
 @pytest.mark.parametrize(("version", "reason"), [("4.0.0", "GoldenMismatch"), ("5.0.0", "ErrorRateTooHigh")])
