@@ -17,6 +17,7 @@ from volary.planning.model import (
     DeletePreflight,
     DeleteRevision,
     DeleteWorkload,
+    Directing,
     Divided,
     EnsureAutoscaler,
     EnsureBudget,
@@ -25,6 +26,7 @@ from volary.planning.model import (
     NoService,
     Nudge,
     Only,
+    Preview,
     RecordRevision,
     Route,
     Scaling,
@@ -85,6 +87,11 @@ class Story:
         """Turn after turn for so long."""
         self.world.run(timedelta(**span))
 
+    def deleted(self) -> None:
+        """The ModelDeployment with all it owns; its pods have a few seconds left."""
+        self.says("the ModelDeployment is deleted")
+        self.world.deleted()
+
     def operator_dies_in_its_next_plan(self, *, after: int) -> None:
         """It carries out so many actions of the next plan that has that many, and writes no status."""
         for _ in range(200):
@@ -142,8 +149,8 @@ class Story:
                 text = f"{replicas} pods of {revision.version}{', from now on scaled by others' if floating else ''}"
             case DeleteWorkload(revision=name):
                 text = f"no pods of {self._name(name)}"
-            case Route(to=to):
-                text = f"traffic to {self._traffic(to)}"
+            case Route() | Preview():
+                text = self._direct(action)
             case WriteSplit() | Nudge():
                 text = self._inside_pods(action)
             case EnsureAutoscaler() | DeleteAutoscaler() | EnsureBudget() | DeleteBudget():
@@ -162,6 +169,13 @@ class Story:
                 return f"disruption budget: {budget.model_dump(exclude_none=True)}"
             case DeleteBudget():
                 return "no disruption budget"
+
+    def _direct(self, action: Directing) -> str:
+        match action:
+            case Route(to=to):
+                return f"traffic to {self._traffic(to)}"
+            case Preview(revision=name):
+                return "no preview" if name is None else f"preview shows {self._name(name)}"
 
     def _inside_pods(self, action: WriteSplit | Nudge) -> str:
         match action:

@@ -9,18 +9,20 @@ by the next look. Between Deployments (another shape, or `update: Replace`) `tra
 """
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from volary.api.v1alpha1 import Update
 from volary.bundle.split import Split
 from volary.planning import shape, traffic
+from volary.planning.course import Course
 from volary.planning.holdings import Holding, State, Written
-from volary.planning.model import Action, DeleteWorkload, Desired, Nudge, Observed, Pod, Traffic, WriteSplit
+from volary.planning.model import Action, DeleteWorkload, Desired, Nudge, Observed, Pod, WriteSplit
 from volary.planning.perspective import divided, holding_of
 from volary.planning.roles import Roles
-from volary.planning.rollout import Course
 from volary.planning.splits import Cast, aim, candidate_weight
+from volary.planning.strategy import chosen
+from volary.planning.traffic import Steering
 
 FIRST_LOOK = timedelta(seconds=0.5)  # after a write; an agent needs 0.1 s to see it
 LAST_LOOK = timedelta(seconds=15)
@@ -30,15 +32,6 @@ NUDGE_AGAIN = timedelta(seconds=3)  # a nudge that came before the kubelet knew 
 _NEVER = datetime.fromtimestamp(0, UTC)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Steering:
-    """What is to be done about pods and traffic."""
-
-    actions: tuple[Action, ...]
-    traffic: Traffic  # once it is done, by revision
-    wake_at: datetime | None = None
-
-
 def used(desired: Desired, seen: Observed) -> bool:
     """Whether any revision lives in pods with others, so that ConfigMaps and agents have to be asked."""
     return desired.spec.update is Update.IN_PLACE or any(r.update is Update.IN_PLACE for r in seen.revisions)
@@ -46,10 +39,10 @@ def used(desired: Desired, seen: Observed) -> bool:
 
 def steer(desired: Desired, seen: Observed, roles: Roles, course: Course | None, contested: Collection[str], now: datetime) -> Steering:
     """Splits first, so that a pod that starts finds its own; they never send requests where they cannot be answered."""
-    moves, after = traffic.steer(desired, shape.carried(seen), shape.carried_roles(roles), course, contested)
+    around = traffic.steer(desired, shape.carried(seen), shape.carried_roles(roles), course, now, contested)
     if not used(desired, seen):
-        return Steering(actions=moves, traffic=after)
-    gone = {action.revision for action in moves if isinstance(action, DeleteWorkload)}
+        return around
+    gone = {action.revision for action in around.actions if isinstance(action, DeleteWorkload)}
     writes: list[Action] = []
     nudges: list[Action] = []
     wakes: list[datetime] = []
@@ -65,14 +58,20 @@ def steer(desired: Desired, seen: Observed, roles: Roles, course: Course | None,
         late = [pod for pod in _pods(seen, cast.shape) if not _in_effect(seen, pod, split)]
         nudges += _nudges(seen, late, written, split, now)
         wakes += _wakes(seen, late, written, split, now)
-    actions = (*writes, *nudges, *moves, *_orphans(seen, roles, gone))
-    return Steering(actions=actions, traffic=divided(seen, after), wake_at=min(wakes, default=None))
+    return Steering(
+        actions=(*writes, *nudges, *around.actions, *_orphans(seen, roles, gone)),
+        traffic=divided(seen, around.traffic),
+        replicas={r.id: around.replicas[name] for r in seen.revisions if (name := shape.carrier(r)) in around.replicas},
+        retiring=around.retiring,
+        wake_at=min(wakes, default=None),
+    )
 
 
 def _casts(desired: Desired, seen: Observed, roles: Roles, course: Course | None) -> Iterator[Cast]:
     """One for each shape that has pods or should have."""
     stable, candidate = (r if r is not None and r.update is Update.IN_PLACE else None for r in (roles.stable, roles.candidate))
-    weight = candidate_weight(course.memory, desired.spec.rollout.steps) if course is not None else 0
+    steps = chosen(desired.spec.rollout, desired.replicas).steps
+    weight = candidate_weight(course.memory, steps) if course is not None else 0
     known = {shape.carrier(r) for r in seen.revisions if r.update is Update.IN_PLACE}
     for name in sorted(known):
         here = Cast(

@@ -212,6 +212,7 @@ class Observed:
     workloads: tuple[Workload, ...] = ()
     strangers: tuple[Pod, ...] = ()  # live pods of the model without a workload (their Deployment was deleted)
     traffic: Traffic = NoService()
+    preview: str | None = None  # revision that the preview Service selects; None: there is none
     sample: Sample | None = None
     written: tuple[Written, ...] = ()  # splits of pods that hold several revisions
     holdings: tuple[Holding, ...] = ()  # of the pods whose agents answered
@@ -317,6 +318,16 @@ class Nudge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """Point the preview Service at a revision that gets no traffic yet; None: delete it."""
+
+    revision: str | None
+
+
+Directing = Route | Preview
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnsureAutoscaler:
     """Create or change the HorizontalPodAutoscaler of one revision."""
 
@@ -351,7 +362,7 @@ Action = (
     | DeleteRevision
     | EnsureWorkload
     | DeleteWorkload
-    | Route
+    | Directing
     | WriteSplit
     | Nudge
     | Scaling
