@@ -99,6 +99,8 @@ GOOD = (
             }
         },
     ),
+    Case("update-in-place", {"spec.update": "InPlace"}),
+    Case("update-replace", {"spec.update": "Replace", "spec.runtime.name": "tensorflow-serving"}),
     Case("replicas-most", {"spec.replicas": 1000}),
     Case("no-steps", {STEPS: []}),
     Case("every-metric", {f"{ANALYSIS}.{name}": {} for name in ("latency", "drift", "restarts")}),
@@ -148,6 +150,12 @@ GOOD = (
 )
 
 BAD = (
+    Case(
+        "update-in-place-elsewhere",
+        {"spec.update": "InPlace", "spec.runtime.name": "tensorflow-serving"},
+        "spec.update: InPlace needs spec.runtime.name: onnxruntime",
+    ),
+    Case("update-unknown", {"spec.update": "Restart"}, 'supported values: "Replace", "InPlace"'),
     Case("no-model", {"spec.model": ABSENT}, "spec.model: Required value"),
     Case("no-uri", {"spec.model.uri": ABSENT}, "spec.model.uri: Required value"),
     Case("no-version", {"spec.model.version": ABSENT}, "spec.model.version: Required value"),

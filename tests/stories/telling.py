@@ -17,11 +17,14 @@ from volary.planning.model import (
     DeletePreflight,
     DeleteRevision,
     DeleteWorkload,
+    Directing,
+    Divided,
     EnsureAutoscaler,
     EnsureBudget,
     EnsureWorkload,
     MarkRevision,
     NoService,
+    Nudge,
     Only,
     Preview,
     RecordRevision,
@@ -30,6 +33,7 @@ from volary.planning.model import (
     Shared,
     StartPreflight,
     Traffic,
+    WriteSplit,
 )
 
 
@@ -145,10 +149,10 @@ class Story:
                 text = f"{replicas} pods of {revision.version}{', from now on scaled by others' if floating else ''}"
             case DeleteWorkload(revision=name):
                 text = f"no pods of {self._name(name)}"
-            case Route(to=to):
-                text = f"traffic to {self._traffic(to)}"
-            case Preview(revision=name):
-                text = "no preview" if name is None else f"preview shows {self._name(name)}"
+            case Route() | Preview():
+                text = self._direct(action)
+            case WriteSplit() | Nudge():
+                text = self._inside_pods(action)
             case EnsureAutoscaler() | DeleteAutoscaler() | EnsureBudget() | DeleteBudget():
                 text = self._scaling(action)
             case _:
@@ -166,6 +170,20 @@ class Story:
             case DeleteBudget():
                 return "no disruption budget"
 
+    def _direct(self, action: Directing) -> str:
+        match action:
+            case Route(to=to):
+                return f"traffic to {self._traffic(to)}"
+            case Preview(revision=name):
+                return "no preview" if name is None else f"preview shows {self._name(name)}"
+
+    def _inside_pods(self, action: WriteSplit | Nudge) -> str:
+        match action:
+            case WriteSplit(split=split):
+                return "split " + ", ".join(f"{share.version} {share.weight} %" for share in split.shares)
+            case Nudge(pod=pod):
+                return f"nudge {pod}"
+
     def _traffic(self, to: Traffic) -> str:
         match to:
             case Only(revision=name):
@@ -174,5 +192,7 @@ class Story:
                 return "all ready pods"
             case NoService():
                 return "nobody"
+            case Divided():
+                return "what the pods say"
             case _:
                 assert_never(to)

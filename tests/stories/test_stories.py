@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.stories import inplace
 from tests.stories.telling import Story
 from tests.world import bundles
 from tests.world.bundles import Bundle
@@ -602,6 +603,8 @@ def stable_dies_during_a_canary() -> Story:
     told.goes_on(minutes=5)
     return told
 
+
+STORIES |= inplace.STORIES
 
 # ---- played -----------------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ _ROOTS = {
     "Job": ("/apis/batch/v1", "jobs"),
     "Pod": ("/api/v1", "pods"),
     "Service": ("/api/v1", "services"),
+    "ConfigMap": ("/api/v1", "configmaps"),
     "Event": ("/api/v1", "events"),
     "Secret": ("/api/v1", "secrets"),
     "EndpointSlice": ("/apis/discovery.k8s.io/v1", "endpointslices"),

@@ -87,7 +87,7 @@ def specs() -> st.SearchStrategy[dict[str, Any]]:
         restarts=_some(max=st.integers(0, 1000)),
         saturation=st.fixed_dictionaries({"maxInFlight": st.integers(1, 100_000)}),
     )
-    common = {"history": st.integers(1, 50), "disruptionBudget": _budget()}
+    common = {"history": st.integers(1, 50), "disruptionBudget": _budget(), "update": st.sampled_from(["Replace", "InPlace"])}
     free, limited = {"rollout": _rollout(analysis), **common}, {"rollout": _limited(analysis), **common}
     good = st.one_of(
         st.fixed_dictionaries({"model": model, "runtime": runtime}, optional={"replicas": st.integers(1, 1000), **free}),
@@ -98,11 +98,12 @@ def specs() -> st.SearchStrategy[dict[str, Any]]:
 
 
 def _counted(spec: dict[str, Any]) -> dict[str, Any]:
-    """Without what another runtime's server does not count."""
+    """Without what another runtime's server does not do: count all that, hold two versions."""
     if spec["runtime"]["name"] != RuntimeName.ONNXRUNTIME:
         analysis = spec.get("rollout", {}).get("analysis", {})
         for name in ("latency", "drift", "saturation"):
             analysis.pop(name, None)
+        spec.pop("update", None)
     return spec
 
 

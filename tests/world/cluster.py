@@ -13,9 +13,13 @@ from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
 from tests.world.bundles import GOOD, Bundle, passed
-from volary.api.v1alpha1 import DisruptionBudget
+from tests.world.holding import KUBELET, MOUNT, NUDGED, Hold
+from volary.api.v1alpha1 import DisruptionBudget, Update
+from volary.bundle.split import Split
 from volary.common.outcome import Outcome
 from volary.common.reasons import Reason
+from volary.planning import inplace
+from volary.planning.holdings import Holding, State, Written
 from volary.planning.model import (
     Action,
     Autoscaler,
@@ -31,6 +35,7 @@ from volary.planning.model import (
     EnsureWorkload,
     MarkRevision,
     NoService,
+    Nudge,
     Only,
     Pod,
     Preview,
@@ -43,7 +48,9 @@ from volary.planning.model import (
     StartPreflight,
     Traffic,
     Workload,
+    WriteSplit,
 )
+from volary.planning.shape import carrier
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ROUTING_LAG = timedelta(seconds=1)  # until the nodes know a Service's new selector
@@ -78,6 +85,7 @@ class ModelPod:
     slow: float = 0.0
     odd: float = 0.0
     restarts: int = 0
+    hold: Hold | None = None  # of a pod that several revisions share; `revision` is their shape then
 
     def seen(self) -> Pod:
         shown = None if self.ready or self.gone else self.problem
@@ -90,6 +98,7 @@ class ModelPod:
             terminating=self.gone is not None,
             problem=shown,
             restarts=self.restarts,
+            nudged=self.hold.nudged if self.hold else "",
         )
 
     def counted(self) -> Count:
@@ -128,6 +137,8 @@ class Cluster:
     served: bool = False  # clients had an answer once
     lost: float = 0.0  # requests that found no pod after that
     refusals: dict[str, Problem] = field(default_factory=dict)  # revision -> why no pod of it is admitted
+    splits: dict[str, Written] = field(default_factory=dict)  # ConfigMaps, by shape
+    deaf: bool = False  # nudges get lost
     watch: Callable[[], None] = lambda: None
     _routes: list[tuple[datetime, Traffic]] = field(default_factory=list)
     _random: random.Random = field(default_factory=random.Random)
@@ -143,10 +154,8 @@ class Cluster:
     def apply(self, action: Action, version: str) -> None:
         """One action; `version` is the spec's, which a preflight checks."""
         match action:
-            case StartPreflight(request=request):
-                self.jobs.setdefault(request, self._job(request, version))
-            case DeletePreflight(request=request):
-                self.jobs.pop(request, None)
+            case StartPreflight() | DeletePreflight():
+                self._preflight(action, version)
             case RecordRevision(revision=revision):
                 self.revisions[revision.id] = revision
             case MarkRevision(revision=name, promoted=promoted, failed=failed):
@@ -162,10 +171,38 @@ class Cluster:
                 self.delete(name)
             case Route() | Preview():
                 self._direct(action)
+            case WriteSplit() | Nudge():
+                self._inside_pods(action)
             case _:
                 assert_never(action)
         self._control()
         self.watch()
+
+    def _preflight(self, action: StartPreflight | DeletePreflight, version: str) -> None:
+        if isinstance(action, StartPreflight):
+            self.jobs.setdefault(action.request, self._job(action.request, version))
+        else:
+            self.jobs.pop(action.request, None)
+
+    def _inside_pods(self, action: WriteSplit | Nudge) -> None:
+        match action:
+            case WriteSplit(shape=name, split=split, at=at):
+                self._write(name, split, at)
+            case Nudge(pod=name, generation=generation, at=at):
+                self._nudge(name, inplace.nudge(generation, at))
+
+    def _write(self, shape: str, split: Split, at: datetime) -> None:
+        self.splits[shape] = Written(shape=shape, split=split, at=at)
+        for pod in self.pods:
+            if pod.hold is not None and pod.revision == shape and pod.hold.seen:
+                pod.hold.hears(self.now + KUBELET)
+
+    def _nudge(self, name: str, note: str) -> None:
+        for pod in self.pods:
+            if pod.hold is not None and f"pod-{pod.uid}" == name:
+                pod.hold.nudged = note
+                if not self.deaf:
+                    pod.hold.hears(self.now + NUDGED)
 
     def _direct(self, action: Directing) -> None:
         match action:
@@ -204,7 +241,8 @@ class Cluster:
     def delete(self, revision: str) -> None:
         """The Deployment at once, its pods by garbage collection."""
         self.deployments.pop(revision, None)
-        for pod in self.of(revision):
+        self.splits.pop(revision, None)
+        for pod in self._own(revision):
             pod.orphaned = pod.orphaned or self.now + self.collection
 
     def crash(self, pod: ModelPod, problem: Problem | None = None) -> None:
@@ -212,6 +250,8 @@ class Cluster:
         pod.ready, pod.problem, pod.restarts = False, problem, pod.restarts + 1
         pod.requests, pod.errors, pod.slow, pod.odd = 0, 0, 0.0, 0.0
         pod.due = self.now + self._bundle_of(pod).start
+        if pod.hold is not None:
+            pod.hold.restart(self.now, self._loads)
         self.watch()
 
     def evict(self, pod: ModelPod) -> None:
@@ -231,19 +271,28 @@ class Cluster:
             revision = self.revisions.get(pod.revision)
             if revision is not None and revision.version == version and not pod.ready:
                 pod.due = self.now + GOOD.start
+            if pod.hold is not None:
+                pod.hold.restart(self.now, self._loads)
 
     # ---- what is seen ---------------------------------------------------------------------------
 
     def of(self, revision: str) -> list[ModelPod]:
-        """Pods of a revision that are not told to end."""
-        return [pod for pod in self.pods if pod.revision == revision and pod.gone is None]
+        """Pods of a revision that are not told to end; its shape's, if it shares them."""
+        known = self.revisions.get(revision)
+        return self._own(carrier(known) if known else revision)
+
+    def _own(self, carried: str) -> list[ModelPod]:
+        return [pod for pod in self.pods if pod.revision == carried and pod.gone is None]
 
     def ready(self, revision: str) -> int:
-        return sum(pod.ready for pod in self.of(revision))
+        return sum(pod.ready and self._has(pod, revision) for pod in self.of(revision))
+
+    def _has(self, pod: ModelPod, revision: str) -> bool:
+        return pod.hold is None or (revision in pod.hold.loaded and pod.hold.loaded[revision].state is State.READY)
 
     def lasting(self, revision: str) -> int:
         """Ready pods that no garbage collection is about to end."""
-        return sum(pod.ready and pod.orphaned is None for pod in self.of(revision))
+        return sum(pod.ready and pod.orphaned is None and self._has(pod, revision) for pod in self.of(revision))
 
     def workloads(self) -> tuple[Workload, ...]:
         return tuple(
@@ -262,27 +311,53 @@ class Cluster:
 
     def counts(self) -> tuple[Count, ...]:
         """Of the pods that answer a scrape."""
-        return tuple(pod.counted() for pod in self.pods if pod.ready and pod.revision in self.deployments)
+        answering = [pod for pod in self.pods if pod.ready and pod.revision in self.deployments]
+        alone = [pod.counted() for pod in answering if pod.hold is None]
+        shared = [
+            Count(uid=pod.uid, revision=name, requests=one.requests, errors=one.errors)
+            for pod in answering
+            if pod.hold is not None
+            for name, one in sorted(pod.hold.loaded.items())
+        ]
+        return (*alone, *shared)
+
+    def holdings(self) -> tuple[Holding, ...]:
+        """Of the agents that answer."""
+        said = (pod.hold.says(pod.uid) for pod in self.pods if pod.hold is not None and pod.gone is None)
+        return tuple(holding for holding in said if holding is not None)
+
+    def carried(self, carrier: str) -> set[str]:
+        """Revisions that get requests where this Deployment gets them."""
+        written = self.splits.get(carrier)
+        if written is None or written.split is None:
+            return {carrier}
+        return {share.revision for share in written.split.shares if share.weight > 0}
 
     def targeted(self) -> set[str]:
         """Revisions that the Service selects, whether or not they have a ready pod."""
         match self.traffic:
             case Only(revision=revision):
-                return {revision}
+                return self.carried(revision)
             case Shared():
-                return self.deployments.keys() | {pod.revision for pod in self.pods if pod.gone is None}
+                every = self.deployments.keys() | {pod.revision for pod in self.pods if pod.gone is None}
+                return {name for one in every for name in self.carried(one)}
             case _:
                 return set()
 
     def selected(self) -> set[str]:
         """Revisions with a ready pod that the Service selects, as the API server has it."""
-        return {pod.revision for pod in self.pods if pod.ready and pod.gone is None and _selects(self.traffic, pod)}
+        ready = {pod.revision for pod in self.pods if pod.ready and pod.gone is None and _selects(self.traffic, pod)}
+        return {name for one in ready for name in self.carried(one)}
 
     # ---- time -----------------------------------------------------------------------------------
 
     def next_event(self) -> datetime | None:
         """When something happens by itself next."""
         return min((time for time in self._times() if time > self.now), default=None)
+
+    def next_news(self) -> datetime | None:
+        """When something happens by itself next that a watch tells. What an agent does in a ready pod, none does."""
+        return min((time for time in self._times(news=True) if time > self.now), default=None)
 
     def advance(self, until: datetime) -> None:
         """All that happens until then, in order."""
@@ -292,11 +367,13 @@ class Cluster:
             self._happen()
         self._serve(until)
 
-    def _times(self) -> Iterator[datetime]:
+    def _times(self, *, news: bool = False) -> Iterator[datetime]:
         yield from (job.ends for job in self.jobs.values() if job.problem is None)
         yield from (time for time, _ in self._routes)
         for pod in self.pods:
-            if not pod.ready and (pod.problem is None or self._fate(pod) is None):
+            if pod.hold is not None and not (news and pod.ready):
+                yield from pod.hold.times()
+            if pod.hold is None and not pod.ready and (pod.problem is None or self._fate(pod) is None):
                 yield pod.due
             yield from (time for time in (pod.gone, pod.orphaned) if time is not None)
 
@@ -304,7 +381,9 @@ class Cluster:
         for pod in self.pods:
             if pod.orphaned is not None and pod.gone is None and pod.orphaned <= self.now:
                 pod.gone = self.now + DRAIN
-            if not pod.ready and pod.due <= self.now:
+            if pod.hold is not None:
+                self._hold(pod, pod.hold)
+            elif not pod.ready and pod.due <= self.now:
                 fate = self._fate(pod)
                 pod.ready, pod.problem = fate is None, fate
         self.pods = [pod for pod in self.pods if pod.gone is None or pod.gone > self.now]
@@ -313,10 +392,19 @@ class Cluster:
         self._control()
         self.watch()
 
+    def _hold(self, pod: ModelPod, hold: Hold) -> None:
+        written = self.splits.get(pod.revision)
+        hold.happen(self.now, written.split if written else None, self._loads)
+        pod.ready = hold.ready
+        pod.problem = None if pod.ready else pod.problem
+
+    def _loads(self, revision: str) -> Bundle:
+        return self.bundle(self.revisions[revision].version) if revision in self.revisions else GOOD
+
     def _control(self) -> None:
         """The Deployment controller. Of too many pods those that are not ready go first."""
         for revision, replicas in self.deployments.items():
-            own = sorted((pod for pod in self.of(revision) if pod.orphaned is None), key=lambda pod: not pod.ready)
+            own = sorted((pod for pod in self._own(revision) if pod.orphaned is None), key=lambda pod: not pod.ready)
             for pod in own[replicas:]:
                 pod.gone = self.now + DRAIN
             if revision in self.refusals:
@@ -324,7 +412,11 @@ class Cluster:
             start = self.bundle(self.revisions[revision].version).start if revision in self.revisions else GOOD.start
             for index in range(replicas - len(own)):
                 self._uid += 1
-                self.pods.append(ModelPod(uid=str(self._uid), revision=revision, due=self.now + start + index * self.stagger))
+                hold = Hold(reads=self.now + MOUNT + index * self.stagger) if revision in self._shapes() else None
+                self.pods.append(ModelPod(uid=str(self._uid), revision=revision, due=self.now + start + index * self.stagger, hold=hold))
+
+    def _shapes(self) -> set[str]:
+        return {carrier(r) for r in self.revisions.values() if r.update is Update.IN_PLACE}
 
     def _bundle_of(self, pod: ModelPod) -> Bundle:
         revision = self.revisions.get(pod.revision)
@@ -353,11 +445,17 @@ class Cluster:
         each = int(requests / len(endpoints))
         self._owed = requests - each * len(endpoints)
         for pod in endpoints:
+            if pod.hold is not None:
+                pod.hold.serve(each, self._errors)
+                continue
             bundle = self._bundle_of(pod)
             pod.requests += each
             pod.slow += each * bundle.slow
             pod.odd += each * bundle.odd
             pod.errors += min(each, int(each * bundle.errors + self._random.random()))
+
+    def _errors(self, revision: str, requests: int) -> int:
+        return min(requests, int(requests * self._loads(revision).errors + self._random.random()))
 
 
 def _selects(traffic: Traffic, pod: ModelPod) -> bool:

@@ -7,7 +7,8 @@ from datetime import timedelta
 from tests.world.world import Turn, World
 from volary.api.v1alpha1 import ModelDeploymentStatus, Phase, RolloutStatus
 from volary.common.reasons import Reason
-from volary.planning import evidence, identity, scaling
+from volary.planning import evidence, identity, perspective, scaling, shape
+from volary.planning.holdings import State, Written
 from volary.planning.model import (
     Action,
     DeletePreflight,
@@ -17,6 +18,7 @@ from volary.planning.model import (
     Level,
     MarkRevision,
     NoService,
+    Nudge,
     Observed,
     Only,
     Preview,
@@ -26,9 +28,10 @@ from volary.planning.model import (
     Shared,
     Traffic,
     Workload,
+    WriteSplit,
 )
 from volary.planning.plan import plan
-from volary.planning.roles import assign
+from volary.planning.roles import Roles, assign
 
 TERMINAL = {Phase.SERVING, Phase.ROLLED_BACK, Phase.REFUSED, Phase.FAILED, Phase.PAUSED}
 
@@ -114,7 +117,9 @@ class Guard:
         assert cluster.jobs.keys() <= ({self.world.request_id()} if status.phase is Phase.REFUSED else set()), "a preflight is left over"
         assert cluster.preview is None, "the preview is left over"
         in_use = {roles.stable.id} if roles.stable else cluster.targeted()  # without a stable one, what serves by chance stays
-        assert set(cluster.deployments) <= in_use, f"Deployments left over: {set(cluster.deployments) - in_use}"
+        carriers = {shape.carrier(cluster.revisions[name]) if name in cluster.revisions else name for name in in_use}
+        assert set(cluster.deployments) <= carriers, f"Deployments left over: {set(cluster.deployments) - carriers}"
+        assert set(cluster.splits) <= carriers, f"ConfigMaps left over: {set(cluster.splits) - carriers}"
         assert roles.stable is None or cluster.selected() == in_use, "traffic is not where it belongs"
         assert len(cluster.revisions) <= self.world.spec.history + 2, "the history grows"
         if status.phase is Phase.SERVING:
@@ -125,8 +130,9 @@ class Guard:
 
 def _pods(turn: Turn) -> int:
     """How many the stable revision should have, in the eyes of this turn."""
-    stable = assign(turn.observed, identity.request_id(turn.desired.spec.model, turn.desired.model_name, turn.desired.spec.runtime)).stable
-    return scaling.settle(turn.desired, turn.observed, stable).replicas
+    spec, seen = turn.desired.spec, perspective.by_revision(turn.observed)
+    stable = assign(seen, identity.request_id(spec.model, turn.desired.model_name, spec.runtime, spec.update)).stable
+    return scaling.settle(turn.desired, seen, stable).replicas
 
 
 # ---- parts of a sound plan ------------------------------------------------------------------------
@@ -136,7 +142,11 @@ def _verdicts_come_first(turn: Turn) -> None:
     """What a crash must not forget is written before anything follows from it, and people are told."""
     actions = turn.plan.actions
     marks = [index for index, action in enumerate(actions) if isinstance(action, MarkRevision)]
-    moves = [index for index, action in enumerate(actions) if isinstance(action, Route | DeleteWorkload | EnsureWorkload | DeleteRevision)]
+    moves = [
+        index
+        for index, action in enumerate(actions)
+        if isinstance(action, Route | DeleteWorkload | EnsureWorkload | DeleteRevision | WriteSplit)
+    ]
     assert not marks or not moves or max(marks) < min(moves), f"a mark comes after what follows from it: {actions}"
     known = {revision.id: revision for revision in turn.observed.revisions}
     for action in actions:
@@ -215,7 +225,7 @@ def _canaries_do_not_vanish(turn: Turn) -> None:
 
 def _ready_is_true(turn: Turn) -> None:
     """What the spec asks for has all traffic and all pods."""
-    status, observed = turn.plan.status, turn.observed
+    status, observed = turn.plan.status, perspective.by_revision(turn.observed)
     assert status.stable is not None
     revision = next(r for r in observed.revisions if r.id == status.stable.revision)
     assert revision.version == turn.desired.spec.model.version
@@ -223,7 +233,8 @@ def _ready_is_true(turn: Turn) -> None:
     traffic: Traffic = observed.traffic
     for action in turn.plan.actions:
         traffic = action.to if isinstance(action, Route) else traffic
-    assert traffic == Only(revision.id)
+        assert not isinstance(action, WriteSplit) or action.split.shares[0].weight == 100
+    assert traffic in {Only(revision.id), Only(shape.carrier(revision))}
 
 
 def _walk(turn: Turn, request: str) -> None:
@@ -237,10 +248,8 @@ def _walk(turn: Turn, request: str) -> None:
 def _after(action: Action, seen: Observed) -> Observed:
     """Marks, records and routes at once; pods only in time."""
     match action:
-        case RecordRevision(revision=revision):
-            return seen.mark(revision)
-        case MarkRevision(revision=name, promoted=promoted, failed=failed):
-            return seen.mark(replace(_find(seen, name), promoted=promoted, failed=failed))
+        case RecordRevision() | MarkRevision():
+            return _marked(action, seen)
         case Route(to=to):
             return replace(seen, traffic=to)
         case EnsureWorkload(revision=revision, replicas=replicas):
@@ -249,8 +258,18 @@ def _after(action: Action, seen: Observed) -> Observed:
             return replace(seen, workloads=(*others, replace(workload, replicas=replicas)))
         case DeleteWorkload(revision=name):
             return replace(seen, workloads=tuple(w for w in seen.workloads if w.revision != name))
+        case WriteSplit(shape=name, split=split, at=at):
+            return replace(seen, written=(*(w for w in seen.written if w.shape != name), Written(shape=name, split=split, at=at)))
         case _:
             return seen
+
+
+def _marked(action: RecordRevision | MarkRevision, seen: Observed) -> Observed:
+    match action:
+        case RecordRevision(revision=revision):
+            return seen.mark(revision)
+        case MarkRevision(revision=name, promoted=promoted, failed=failed):
+            return seen.mark(replace(_find(seen, name), promoted=promoted, failed=failed))
 
 
 def _find(seen: Observed, name: str) -> Revision:
@@ -259,9 +278,17 @@ def _find(seen: Observed, name: str) -> Revision:
 
 def _is_allowed(action: Action, seen: Observed, turn: Turn, request: str) -> None:
     roles = assign(seen, request)
-    stable = roles.stable
     in_use = {r.id for r in (roles.stable, roles.candidate, roles.wanted) if r is not None}
     match action:
+        case EnsureWorkload() | DeleteWorkload() | Route():
+            _is_allowed_outside(action, shape.carried(seen), turn, shape.carried_roles(roles))
+        case WriteSplit():
+            _is_allowed_inside(action, seen, roles)
+        case Nudge(pod=name, generation=generation):
+            pod = next(pod for workload in seen.workloads for pod in workload.pods if pod.name == name)
+            split = perspective.split_of(seen, pod.revision)
+            assert split is not None
+            assert split.generation == generation, "a nudge for what is not written"
         case RecordRevision(revision=revision):
             known = next((r for r in seen.revisions if r.id == revision.id), None)
             assert known is None or replace(known, request=revision.request) == revision, "what is recorded was changed"
@@ -270,6 +297,38 @@ def _is_allowed(action: Action, seen: Observed, turn: Turn, request: str) -> Non
         case DeleteRevision(revision=name):
             assert name not in in_use, "a revision in use is forgotten"
             assert seen.workload(name) is None, "a revision with pods is forgotten"
+            listed = {share.revision for written in seen.written if written.split for share in written.split.shares if share.weight}
+            assert name not in listed, "a revision with requests is forgotten"
+        case _:
+            pass
+
+
+def _is_allowed_inside(action: WriteSplit, seen: Observed, roles: Roles) -> None:
+    """A split: requests go to what was proved, or to what had them before."""
+    before = perspective.split_of(seen, action.shape)
+    weights = {share.revision: share.weight for share in action.split.shares}
+    old = {share.revision: share.weight for share in before.shares} if before else {}
+    assert action.split.generation > (before.generation if before else 0), "the generation does not grow"
+    here = {r.id for r in seen.revisions if shape.carrier(r) == action.shape}
+    if roles.stable is not None and roles.stable.id in here:
+        assert roles.stable.id in weights, "stable leaves its pods"
+    workload = seen.workload(action.shape)
+    serving = [pod for pod in (workload.pods if workload else ()) if pod.ready and not pod.terminating]
+    for name, weight in weights.items():
+        if weight == 0 or old.get(name, 0) > 0 or not any(old.values()):
+            continue
+        assert _find(seen, name).failed is None, f"{name} failed and gets requests"
+        for pod in serving:
+            holding = perspective.holding_of(seen, pod)
+            held = holding.of(name) if holding else None
+            assert held is not None, f"{name} gets requests and is not in pod {pod.name}"
+            assert held.state is State.READY, f"{name} gets requests and is not proved in pod {pod.name}"
+
+
+def _is_allowed_outside(action: EnsureWorkload | DeleteWorkload | Route, seen: Observed, turn: Turn, roles: Roles) -> None:
+    """Deployments and the Service; revisions that share pods go by their shape."""
+    stable = roles.stable
+    match action:
         case EnsureWorkload(revision=revision, replicas=replicas):
             _pods_are_right(revision, replicas, seen, turn, stable)
         case DeleteWorkload(revision=name):
@@ -291,7 +350,7 @@ def _is_allowed(action: Action, seen: Observed, turn: Turn, request: str) -> Non
             assert roles.candidate is not None, "a preview without a candidate"
             assert name == roles.candidate.id, "the preview is not the candidate"
         case _:
-            pass
+            raise AssertionError(action)
 
 
 def _pods_are_right(revision: Revision, replicas: int, seen: Observed, turn: Turn, stable: Revision | None) -> None:

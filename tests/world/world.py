@@ -105,7 +105,7 @@ class World:
         )
 
     def request_id(self) -> str:
-        return identity.request_id(self.spec.model, "fraud", self.spec.runtime)
+        return identity.request_id(self.spec.model, "fraud", self.spec.runtime, self.spec.update)
 
     def observe(self, desired: Desired) -> Observed:
         cluster, request = self.cluster, self.request_id()
@@ -117,6 +117,8 @@ class World:
             workloads=cluster.workloads(),
             strangers=cluster.strangers(),
             traffic=cluster.traffic,
+            written=tuple(cluster.splits.values()),
+            holdings=cluster.holdings(),
             preview=cluster.preview,
             sample=Sample(at=cluster.now, counts=cluster.counts()) if due else None,
             autoscalers=tuple(cluster.autoscalers.values()),
@@ -161,7 +163,7 @@ class World:
         """When the operator looks again: when something happened, or when the plan asked for it."""
         if not self.idle(turn):
             return self.cluster.now + SOON
-        times = (turn.plan.wake_at, self.cluster.next_event())
+        times = (turn.plan.wake_at, self.cluster.next_news())
         return min((max(time, self.cluster.now + SOON) for time in times if time is not None), default=None)
 
     def run(self, until: datetime | timedelta | Callable[[], bool], *, turns: int = 2000) -> Turn:

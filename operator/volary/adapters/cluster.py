@@ -61,6 +61,7 @@ class Kind:
 
 
 MODEL_DEPLOYMENTS = Kind(names.GROUP, names.VERSION, names.KIND, names.PLURAL)
+CONFIG_MAPS = Kind("", "v1", "ConfigMap", "configmaps")
 CONTROLLER_REVISIONS = Kind("apps", "v1", "ControllerRevision", "controllerrevisions")
 DEPLOYMENTS = Kind("apps", "v1", "Deployment", "deployments")
 DISRUPTION_BUDGETS = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
@@ -76,6 +77,7 @@ _KINDS = {
     for kind in (
         MODEL_DEPLOYMENTS,
         AUTOSCALERS,
+        CONFIG_MAPS,
         CONTROLLER_REVISIONS,
         DEPLOYMENTS,
         DISRUPTION_BUDGETS,
@@ -140,7 +142,7 @@ class Cluster(Protocol):
         """Replace by `metadata.resourceVersion`; Conflict where that is not the present one."""
 
     async def patch(self, kind: Kind, namespace: str, name: str, patch: Body) -> Body:
-        """JSON merge patch; for people's requests, not for the controller."""
+        """JSON merge patch; for people's requests and for what is not the controller's own, such as a note on a pod."""
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         """Delete this very object (Conflict where it is another one by now) and, later, its dependents. Gone is fine."""

@@ -20,6 +20,7 @@ REQUEST_ANNOTATION = f"{GROUP}/request"  # on a ModelDeployment, by a person: AC
 PROMOTED_ANNOTATION = f"{GROUP}/promoted"  # on a ControllerRevision: ordinal of its last promotion
 FAILED_ANNOTATION = f"{GROUP}/failed"  # on a ControllerRevision: JSON {reason, message, at}
 REVISIONS_ANNOTATION = f"{GROUP}/revisions"  # on pods: generation of the file of revisions; a change makes the kubelet mount it anew
+WRITTEN_ANNOTATION = f"{GROUP}/written-at"  # on the ConfigMap of revisions: when its generation was written
 
 # In a model pod.
 SERVER_CONTAINER = "server"

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 
 import aiohttp
 
+from volary.adapters.agents import HttpAgents
 from volary.adapters.cluster import Cluster
 from volary.adapters.kubeconfig import Connection, connect
 from volary.adapters.lease import ClusterLease
@@ -77,7 +78,7 @@ class App:
         writer: Cluster = Fenced(self.cluster, self.leader) if self.leader else self.cluster
         self.watchdog = Watchdog(self.cluster, settings, self.queue.add, self._watch_anew, time.monotonic)
         self.watches = Watches(connection, settings.namespaces, self._see, self.watchdog.begin)
-        observer = Observer(writer, HttpScraper(session), settings)
+        observer = Observer(writer, HttpScraper(session), settings, HttpAgents(session))
         reconciler = Reconciler(writer, observer, Events(writer, wall_clock, self.identity), wall_clock)
         self.workers = [Worker(self.queue, reconciler, meters, wall_clock, self.leader) for _ in range(settings.workers)]
 

@@ -10,22 +10,26 @@ from typing import assert_never
 
 from volary.adapters.cluster import (
     AUTOSCALERS,
+    CONFIG_MAPS,
     CONTROLLER_REVISIONS,
     DEPLOYMENTS,
     DISRUPTION_BUDGETS,
     JOBS,
     MODEL_DEPLOYMENTS,
+    PODS,
     SERVICES,
     Body,
     Cluster,
+    Conflict,
     Kind,
+    NotFound,
     kind_of,
 )
 from volary.common.errors import Refused, Transient, VolaryError
-from volary.common.names import MANAGED_BY_LABEL, SCALE_MANAGER
+from volary.common.names import MANAGED_BY_LABEL, REVISIONS_ANNOTATION, SCALE_MANAGER
 from volary.common.reasons import Reason
 from volary.controller.observe import Id, Look, controlled_by
-from volary.planning import resources, scaling_bodies
+from volary.planning import inplace, resources, scaling_bodies, shape
 from volary.planning.model import (
     Action,
     DeleteAutoscaler,
@@ -38,12 +42,14 @@ from volary.planning.model import (
     EnsureBudget,
     EnsureWorkload,
     MarkRevision,
+    Nudge,
     Preview,
     RecordRevision,
     Revision,
     Route,
     Scaling,
     StartPreflight,
+    WriteSplit,
 )
 
 
@@ -76,7 +82,7 @@ def repairs(look: Look, actions: Iterable[Action]) -> tuple[Action, ...]:
     return tuple(
         EnsureWorkload(revision=revision, replicas=workload.replicas)
         for workload in look.observed.workloads
-        for revision in look.observed.revisions
+        for revision in shape.carried(look.observed).revisions
         if revision.id == workload.revision
         and revision.id not in planned
         and (SERVICES, resources.revision_name(name, revision.id)) not in look.uids
@@ -96,10 +102,8 @@ class _Hands:
         """One action: one or two requests."""
         desired = self._desired
         match action:
-            case StartPreflight(request=request, stable=stable):
-                await self._apply(resources.preflight_job(desired, request, stable))
-            case DeletePreflight(request=request):
-                await self._delete(JOBS, resources.preflight_name(desired.name, request))
+            case StartPreflight() | DeletePreflight():
+                await self._preflight(action)
             case RecordRevision(revision=revision):
                 await self._record(revision)
             case MarkRevision(revision=name, promoted=promoted, failed=failed):
@@ -112,8 +116,11 @@ class _Hands:
             case DeleteWorkload(revision=name):
                 await self._delete(DEPLOYMENTS, resources.revision_name(desired.name, name))
                 await self._delete(SERVICES, resources.revision_name(desired.name, name))
+                await self._delete(CONFIG_MAPS, resources.revision_name(desired.name, name))
             case Route() | Preview():
                 await self._direct(action)
+            case WriteSplit() | Nudge():
+                await self._inside_pods(action)
             case EnsureAutoscaler() | DeleteAutoscaler() | EnsureBudget() | DeleteBudget():
                 await self._scale(action)
             case _:
@@ -194,6 +201,28 @@ class _Hands:
             if body is not None and body["metadata"]["uid"] == owner["uid"]:
                 return True
         return False
+
+    async def _preflight(self, action: StartPreflight | DeletePreflight) -> None:
+        match action:
+            case StartPreflight(request=request, stable=stable):
+                await self._apply(resources.preflight_job(self._desired, request, stable))
+            case DeletePreflight(request=request):
+                await self._delete(JOBS, resources.preflight_name(self._desired.name, request))
+
+    async def _inside_pods(self, action: WriteSplit | Nudge) -> None:
+        match action:
+            case WriteSplit(shape=name, split=split, at=at):
+                await self._apply(resources.revisions_map(self._desired, name, split, at))
+            case Nudge():
+                await self._nudge(action)
+
+    async def _nudge(self, nudge: Nudge) -> None:
+        """A pod that is gone meanwhile needs none."""
+        note = {REVISIONS_ANNOTATION: inplace.nudge(nudge.generation, nudge.at)}
+        try:
+            await self._cluster.patch(PODS, self._desired.namespace, nudge.pod, {"metadata": {"uid": nudge.uid, "annotations": note}})
+        except (NotFound, Conflict):
+            return
 
     async def _delete(self, kind: Kind, name: str) -> None:
         uid = self._uids.pop((kind, name), None)

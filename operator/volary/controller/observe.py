@@ -1,4 +1,4 @@
-"""Looks at one ModelDeployment and all that belongs to it: six requests, nothing remembered.
+"""Looks at one ModelDeployment and all that belongs to it: six requests, seven and the agents with `update: InPlace`; nothing remembered.
 
 Reads are live, so a plan always sees what the last one wrote. Children are found by label and
 taken for ours only if this very ModelDeployment controls them.
@@ -12,8 +12,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from volary.adapters.agents import Agent, Agents, url
 from volary.adapters.cluster import (
     AUTOSCALERS,
+    CONFIG_MAPS,
     CONTROLLER_REVISIONS,
     DEPLOYMENTS,
     DISRUPTION_BUDGETS,
@@ -31,7 +33,7 @@ from volary.api.v1alpha1 import ModelDeployment, ModelDeploymentStatus
 from volary.common.names import COMPONENT_LABEL, MODEL_LABEL, REQUEST_ANNOTATION, REQUEST_LABEL, SERVER_PORT
 from volary.common.reasons import Reason
 from volary.common.settings import Settings
-from volary.planning import diagnosis, evidence, identity, labels, resources, scaling_bodies
+from volary.planning import diagnosis, evidence, identity, inplace, labels, perspective, resources, scaling_bodies
 from volary.planning.model import Desired, Images, Observed, Pod, Preflight, Revision, Sample, Workload
 from volary.runtimes import registry
 
@@ -75,10 +77,11 @@ class Look:
 class Observer:
     """Fills `Look`s."""
 
-    def __init__(self, cluster: Cluster, scraper: Scraper, settings: Settings) -> None:
+    def __init__(self, cluster: Cluster, scraper: Scraper, settings: Settings, agents: Agents) -> None:
         self._cluster = cluster
         self._scraper = scraper
         self._settings = settings
+        self._agents = agents
         self._bare: dict[Bare, tuple[str, int]] = {}  # uid and generation at which there was none, and none was asked for
 
     async def desired(self, namespace: str, name: str) -> Desired | None:
@@ -107,8 +110,22 @@ class Observer:
         }
         own |= await self._extras(desired, marked)
         observed = _observed(desired, own)
+        if inplace.used(desired, observed):
+            maps = await self._cluster.list(CONFIG_MAPS, namespace, marked)
+            own[CONFIG_MAPS] = [one for one in maps if controlled_by(one, desired.uid)]
+            observed = await self._held(observed, own[CONFIG_MAPS])
         uids = {(kind_of(one), one["metadata"]["name"]): one["metadata"]["uid"] for kind in own for one in own[kind] if kind is not PODS}
         return Look(desired=desired, observed=await self._sampled(desired, observed, now), uids=uids)
+
+    async def _held(self, observed: Observed, maps: Sequence[Body]) -> Observed:
+        """The same with what is written for pods that hold several revisions, and what they say."""
+        written = tuple(resources.written_from(body) for body in maps)
+        shapes = {one.shape for one in written}
+        asked = [
+            pod for workload in observed.workloads if workload.revision in shapes for pod in workload.pods if pod.ip and not pod.terminating
+        ]
+        holdings = await self._agents.ask([Agent(uid=pod.uid, url=url(pod.ip or "")) for pod in asked])
+        return replace(observed, written=written, holdings=holdings)
 
     async def _extras(self, desired: Desired, marked: Mapping[str, str]) -> dict[Kind, list[Body]]:
         """What a spec does not ask for is looked for once a generation: an earlier one may have asked."""
@@ -126,7 +143,7 @@ class Observer:
             return observed
         targets = [
             target
-            for workload in observed.workloads
+            for workload in perspective.by_revision(observed).workloads
             for revision in observed.revisions
             if revision.id == workload.revision
             for target in _targets(revision, workload.pods)
@@ -195,7 +212,7 @@ def controlled_by(body: Body, uid: str) -> bool:
 
 
 def _observed(desired: Desired, own: Mapping[Kind, Sequence[Body]]) -> Observed:
-    request = identity.request_id(desired.spec.model, desired.model_name, desired.spec.runtime)
+    request = identity.request_id(desired.spec.model, desired.model_name, desired.spec.runtime, desired.spec.update)
     model_pods = [pod for pod in own[PODS] if _label(pod, COMPONENT_LABEL) == labels.SERVER]
     workloads = tuple(diagnosis.deployment(one, model_pods) for one in own[DEPLOYMENTS])
     services = {one["metadata"]["name"]: one for one in own[SERVICES]}

@@ -18,13 +18,13 @@ from typing import Any
 import kopf
 from kopf._cogs.structs.credentials import Vault  # kopf takes one and does not export it
 
-from volary.adapters.cluster import CONTROLLER_REVISIONS, DEPLOYMENTS, JOBS, MODEL_DEPLOYMENTS, PODS, SERVICES, Kind
+from volary.adapters.cluster import CONFIG_MAPS, CONTROLLER_REVISIONS, DEPLOYMENTS, JOBS, MODEL_DEPLOYMENTS, PODS, SERVICES, Kind
 from volary.adapters.kubeconfig import Connection
 from volary.common.logs import fields
 from volary.common.names import MODEL_LABEL
 from volary.controller.queue import Key
 
-WATCHED = (MODEL_DEPLOYMENTS, DEPLOYMENTS, PODS, JOBS, SERVICES, CONTROLLER_REVISIONS)
+WATCHED = (MODEL_DEPLOYMENTS, DEPLOYMENTS, PODS, JOBS, SERVICES, CONTROLLER_REVISIONS, CONFIG_MAPS)
 SERVER_TIMEOUT = 300  # seconds after which the API server ends a watch, to be opened again
 CONNECT_TIMEOUT = 10
 REQUEST_TIMEOUT = 30

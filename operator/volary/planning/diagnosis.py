@@ -7,7 +7,7 @@ granted: a field may be missing at any moment of a pod's life.
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from volary.common.names import FIELD_MANAGER, PREFLIGHT_CONTAINER, REVISION_LABEL, SERVER_CONTAINER
+from volary.common.names import FIELD_MANAGER, PREFLIGHT_CONTAINER, REVISION_LABEL, REVISIONS_ANNOTATION, SERVER_CONTAINER
 from volary.common.outcome import Outcome, parse
 from volary.common.reasons import REASONS, Kind, Reason
 from volary.planning import containers
@@ -34,6 +34,7 @@ def pod(body: Body) -> Pod:
         ready=ready,
         terminating=terminating,
         problem=None if ready or terminating else _problem(body),
+        nudged=(metadata.get("annotations") or {}).get(REVISIONS_ANNOTATION, ""),
         ready_since=_ready_since(status) if ready else None,
         restarts=containers.restarts(body, SERVER_CONTAINER),
     )

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from volary.api.v1alpha1 import Autoscaling, DisruptionBudget, Model, ModelDeploymentSpec, ModelDeploymentStatus, Runtime
+from volary.api.v1alpha1 import Autoscaling, DisruptionBudget, Model, ModelDeploymentSpec, ModelDeploymentStatus, Runtime, Update
+from volary.bundle.split import Split
 from volary.common.outcome import Outcome
 from volary.common.reasons import Reason
+from volary.planning.holdings import Holding, Written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,7 @@ class Revision:
     runtime: Runtime
     images: Images
     created_at: datetime
+    update: Update = Update.REPLACE
     promoted: int = 0  # ordinal of its last promotion; 0 = never
     failed: Failure | None = None
 
@@ -121,6 +124,7 @@ class Pod:
     ready: bool = False
     terminating: bool = False
     problem: Problem | None = None
+    nudged: str = ""  # the annotation that made the kubelet mount the split anew
     ready_since: datetime | None = None
     restarts: int = 0  # of its server
 
@@ -159,7 +163,18 @@ class Shared:
     """The Service selects every ready pod of the model."""
 
 
-Traffic = NoService | Only | Shared
+@dataclass(frozen=True, slots=True)
+class Divided:
+    """Pods that hold several revisions divide their requests between them."""
+
+    weights: tuple[tuple[str, int], ...]  # revision, percent in effect: the mean over the pods that answer
+
+    def of(self, revision: str) -> int:
+        """Percent of a revision."""
+        return dict(self.weights).get(revision, 0)
+
+
+Traffic = NoService | Only | Shared | Divided
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +219,8 @@ class Observed:
     traffic: Traffic = NoService()
     preview: str | None = None  # revision that the preview Service selects; None: there is none
     sample: Sample | None = None
+    written: tuple[Written, ...] = ()  # splits of pods that hold several revisions
+    holdings: tuple[Holding, ...] = ()  # of the pods whose agents answered
     autoscalers: tuple[Autoscaler, ...] = ()
     budget: DisruptionBudget | None = None
 
@@ -287,6 +304,25 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WriteSplit:
+    """Say in a ConfigMap which revisions the pods of a shape hold, and their weights."""
+
+    shape: str
+    split: Split
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nudge:
+    """Make the kubelet show a pod its new split at once. Without it that takes the kubelet's sync period."""
+
+    pod: str
+    uid: str
+    generation: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
     """Point the preview Service at a revision that gets no traffic yet; None: delete it."""
 
@@ -332,6 +368,8 @@ Action = (
     | EnsureWorkload
     | DeleteWorkload
     | Directing
+    | WriteSplit
+    | Nudge
     | Scaling
 )
 

@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 
 from volary.api.v1alpha1 import RolloutStatus
 from volary.common.reasons import Reason
-from volary.planning import identity, readiness, report, requests, resolution, rollout, scaling, traffic, watch
+from volary.planning import identity, inplace, perspective, readiness, report, requests, resolution, rollout, scaling, shape, watch
 from volary.planning.course import Course, earliest
 from volary.planning.model import (
     Action,
@@ -44,7 +44,8 @@ from volary.planning.watch import Watched
 
 def plan(desired: Desired, observed: Observed, now: datetime) -> Plan:
     """All actions, the status and the next time to look. Equal input gives an equal plan."""
-    request = identity.request_id(desired.spec.model, desired.model_name, desired.spec.runtime)
+    ground, observed = observed, perspective.by_revision(observed)
+    request = identity.request_id(desired.spec.model, desired.model_name, desired.spec.runtime, desired.spec.update)
     asked = requests.answer(desired, observed, request, now)
     remembered = desired.status.rollout
     desired = _instructed(desired, asked.memory)
@@ -53,10 +54,12 @@ def plan(desired: Desired, observed: Observed, now: datetime) -> Plan:
     verdict = _judge(desired, resolved.observed, request, now)
     watched = watch.look(desired, verdict.observed, verdict.roles, now)
     verdict = _taken_back(verdict, watched, request)
-    released = scaling.release(desired, verdict.observed, verdict.roles)
-    contested = scaling.contested(desired, observed, now)
-    steering = traffic.steer(desired, verdict.observed, verdict.roles, verdict.course, now, contested)
-    tended = scaling.tend(desired, verdict.observed, verdict.roles)
+    ground = replace(ground, revisions=verdict.observed.revisions)
+    pods, owners = shape.carried(ground), shape.carried_roles(verdict.roles)
+    released = scaling.release(desired, pods, owners)
+    contested = scaling.contested(desired, pods, now)
+    steering = inplace.steer(desired, ground, verdict.roles, verdict.course, contested, now)
+    tended = scaling.tend(desired, pods, owners)
     forgotten = _forget(desired, verdict.observed, verdict.roles, steering.traffic)
     situation = report.Situation(
         desired=desired,
@@ -141,8 +144,9 @@ def _began(desired: Desired, candidate: Revision, roles: Roles) -> tuple[Fact, .
     if roles.stable is None:
         return (Fact(reason=Reason.PODS_STARTING, message=f"starting version {candidate.version}, the first to serve"),)
     surge = chosen(desired.spec.rollout, desired.replicas).surge
-    how = "beside" if surge is None else f"with a surge of {surge} in place of pods of"
-    text = f"starting version {candidate.version} ({candidate.id}) {how} version {roles.stable.version}"
+    limited = surge is not None and not shape.beside(candidate, roles.stable)
+    how = f"with a surge of {surge} in place of pods of version {roles.stable.version}" if limited else shape.place(candidate, roles.stable)
+    text = f"starting version {candidate.version} ({candidate.id}) {how}"
     return (Fact(reason=Reason.CANARY_STARTED, message=text),)
 
 
@@ -174,4 +178,4 @@ def _forget(desired: Desired, observed: Observed, roles: Roles, traffic: Traffic
 
 def _wake_at(resolved: resolution.Resolution, course: Course | None, steering: Steering, more: Iterable[datetime]) -> datetime | None:
     retires = steering.retiring.until if steering.retiring else None
-    return earliest(resolved.wake_at, course.wake_at if course else None, retires, *more)
+    return earliest(resolved.wake_at, course.wake_at if course else None, retires, steering.wake_at, *more)

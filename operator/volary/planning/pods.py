@@ -4,7 +4,7 @@ A model pod is a function of its revision and of nothing else, so no edit of a s
 pods of a revision that serves.
 """
 
-from volary.api.v1alpha1 import Model, Resources, SchemaChange, Storage, Verify
+from volary.api.v1alpha1 import Model, Resources, SchemaChange, Storage, Update, Verify
 from volary.common.names import (
     AGENT_CONTAINER,
     AGENT_PORT,
@@ -17,6 +17,7 @@ from volary.common.names import (
     PUBLIC_KEY_VARIABLE,
     REQUEST_LABEL,
     REVISION_LABEL,
+    REVISIONS_PATH,
     SECRET_KEYS,
     SERVER_CONTAINER,
 )
@@ -44,7 +45,7 @@ def model_template(name: str, revision: Revision) -> Body:
             "terminationGracePeriodSeconds": _GRACE_SECONDS,
             "initContainers": [_agent(revision)],
             "containers": [_server(revision)],
-            "volumes": [{"name": "models", "emptyDir": {}}, _tmp_volume()],
+            "volumes": [{"name": "models", "emptyDir": {}}, _tmp_volume(), *_split_volume(name, revision)],
         },
     }
 
@@ -101,7 +102,7 @@ def _agent(revision: Revision) -> Body:
         "restartPolicy": "Always",
         "args": [
             "agent",
-            *("--uri", revision.model.uri, "--version", revision.version, "--digest", revision.digest),
+            *_bundles(revision),
             *("--model", revision.model_name, "--directory", MODELS_PATH, "--runtime", revision.runtime.name.value),
             *("--server", runtime.server_url, "--listen", f"0.0.0.0:{AGENT_PORT}"),
         ],
@@ -112,8 +113,26 @@ def _agent(revision: Revision) -> Body:
         "resources": _agent_resources(),
         "terminationMessagePolicy": "File",
         "securityContext": _confined(),
-        "volumeMounts": [{"name": "models", "mountPath": MODELS_PATH}, _tmp_mount()],
+        "volumeMounts": [{"name": "models", "mountPath": MODELS_PATH}, _tmp_mount(), *_split_mount(revision)],
     }
+
+
+def _bundles(revision: Revision) -> tuple[str, ...]:
+    """One bundle for the life of the pod, or those that the mounted file names."""
+    if revision.update is Update.IN_PLACE:
+        return ("--split",)
+    return ("--uri", revision.model.uri, "--version", revision.version, "--digest", revision.digest)
+
+
+def _split_volume(name: str, revision: Revision) -> list[Body]:
+    """A revision that shares its pods goes by the id of their shape here."""
+    if revision.update is Update.REPLACE:
+        return []
+    return [{"name": "revisions", "configMap": {"name": f"{name}-{revision.id}", "optional": False}}]
+
+
+def _split_mount(revision: Revision) -> list[Body]:
+    return [{"name": "revisions", "mountPath": REVISIONS_PATH, "readOnly": True}] if revision.update is Update.IN_PLACE else []
 
 
 def _asks_agent(path: str) -> Body:
@@ -122,8 +141,10 @@ def _asks_agent(path: str) -> Body:
 
 def _server(revision: Revision) -> Body:
     """Holds no credential, so the end of its log may become its termination message."""
+    runtime = registry.find(revision.runtime.name)
     served = Served(model_name=revision.model_name, version=revision.version, revision=revision.id)
-    return registry.find(revision.runtime.name).server(served) | {
+    own = runtime.shared_server(revision.model_name) if revision.update is Update.IN_PLACE else runtime.server(served)
+    return own | {
         "name": SERVER_CONTAINER,
         "image": revision.images.server,
         "imagePullPolicy": "IfNotPresent",

@@ -10,14 +10,16 @@ from volary.api.v1alpha1 import (
     Phase,
     RequestStatus,
     RevisionStatus,
+    Update,
     WatchStatus,
 )
 from volary.common.reasons import Reason
 from volary.planning.course import Course
 from volary.planning.labels import selector
-from volary.planning.model import Desired, Observed, Only, Problem, Revision, Shared
+from volary.planning.model import Desired, Divided, Observed, Only, Problem, Revision, Shared
 from volary.planning.resolution import Resolution
 from volary.planning.roles import Roles
+from volary.planning.shape import carrier
 from volary.planning.strategy import Strategy, chosen
 from volary.planning.traffic import Steering
 from volary.planning.weights import reached
@@ -104,6 +106,9 @@ def _settled_phase(situation: Situation) -> tuple[Phase, Problem]:
     ready, replicas = situation.observed.ready(stable.id), situation.desired.replicas
     if traffic == Only(stable.id) and ready >= replicas:
         return Phase.SERVING, Problem(reason=Reason.SERVING, message=f"version {stable.version} serves all traffic")
+    if isinstance(traffic, Divided) and ready >= replicas:
+        text = f"the pods give version {stable.version} {traffic.of(stable.id)} % of their requests so far, all are wanted"
+        return Phase.PROMOTING, Problem(reason=Reason.PROMOTING, message=text)
     workload = situation.observed.workload(stable.id)
     trouble = next((p.problem for p in workload.pods if p.problem), None) if workload else None
     text = f"version {stable.version}: {ready} of {replicas} pods are ready"
@@ -130,11 +135,16 @@ def _in_use(situation: Situation, revision: Revision, replicas: int) -> Revision
         revision=revision.id,
         version=revision.version,
         digest=revision.digest,
+        deployment=_deployment(situation, revision),
         replicas=replicas,
         ready=observed.ready(revision.id),
         weight=_weight(situation, revision),
         weight_reached=_reached(situation, revision),
     )
+
+
+def _deployment(situation: Situation, revision: Revision) -> str | None:
+    return f"{situation.desired.name}-{carrier(revision)}" if revision.update is Update.IN_PLACE else None
 
 
 def _canary_weight(situation: Situation) -> int:
@@ -162,6 +172,8 @@ def _reached(situation: Situation, revision: Revision) -> int:
         case Shared():
             others = sum(w.ready for w in observed.workloads if w.revision != revision.id)
             return reached(observed.ready(revision.id), others)
+        case Divided() as inside:
+            return inside.of(revision.id)
         case _:
             return 0
 
@@ -211,6 +223,8 @@ def _serving(situation: Situation) -> int:
             return observed.ready(revision)
         case Shared():
             return sum(w.ready for w in observed.workloads)
+        case Divided(weights=weights):
+            return max((observed.ready(revision) for revision, weight in weights if weight > 0), default=0)
         case _:
             return 0
 

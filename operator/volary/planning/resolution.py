@@ -81,7 +81,7 @@ def _record(desired: Desired, observed: Observed, request: str, outcome: Outcome
     """The preflight passed. The same bundle and pod under another spelling is the same revision."""
     digest = outcome.digest or ""
     spec = desired.spec
-    name = revision_id(digest, spec.model, desired.model_name, spec.runtime)
+    name = revision_id(digest, spec.model, desired.model_name, spec.runtime, spec.update)
     known = next((r for r in observed.revisions if r.id == name), None)
     revision = replace(known, request=request) if known else _new(desired, observed, request, outcome, name, now)
     text = f"version {revision.version} is {digest[:19]}..., {outcome.size} bytes, {outcome.golden} golden samples: revision {name}"
@@ -104,6 +104,7 @@ def _new(desired: Desired, observed: Observed, request: str, outcome: Outcome, n
         model=desired.spec.model,
         model_name=desired.model_name,
         runtime=desired.spec.runtime,
+        update=desired.spec.update,
         images=desired.images,
         created_at=now,
     )

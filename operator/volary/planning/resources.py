@@ -13,18 +13,24 @@ clearing a mark needs no call of its own. No status and no defaults of the API s
     +-- Service            NAME-REVISION          one revision, for people and for gateways
     +-- Service            NAME-preview           a BlueGreen candidate, before it takes all traffic
 
+With `update: InPlace` the revisions of one shape share a Deployment and a Service NAME-SHAPE, and
+
+    +-- ConfigMap          NAME-SHAPE             which revisions its pods hold, and their weights
+
 NAME is at most 40 characters and a DNS-1035 label (a rule of the CRD), so every name below it
 fits in a label of 63.
 """
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
-from volary.api.v1alpha1 import Model, Runtime
+from volary.api.v1alpha1 import Model, Runtime, Update
+from volary.bundle.split import Split, parse, render
+from volary.common.errors import Refused
 from volary.common.names import (
     API_VERSION,
     FAILED_ANNOTATION,
@@ -34,15 +40,19 @@ from volary.common.names import (
     PROMOTED_ANNOTATION,
     REQUEST_LABEL,
     REVISION_LABEL,
+    REVISIONS_FILE,
     SERVER_PORT,
     SERVICE_PORT,
+    WRITTEN_ANNOTATION,
 )
 from volary.common.reasons import Reason
 from volary.planning import labels, pods
+from volary.planning.holdings import Written
 from volary.planning.model import Desired, Failure, Images, NoService, Only, Revision, Shared, Traffic
 from volary.runtimes.runtime import Body
 
 _PREFLIGHT_SECONDS = 900  # for the image, the Secret and the storage to turn up
+_NEVER = datetime.fromtimestamp(0, UTC)
 _ROLLOUT_SECONDS = 600  # Kubernetes' default; Volary keeps its own deadline, and a change here would be a change of every Deployment
 
 
@@ -99,7 +109,7 @@ def controller_revision(desired: Desired, revision: Revision) -> Body:
 
 
 def deployment(desired: Desired, revision: Revision, replicas: int | None) -> Body:
-    """The pods of a revision. All but `replicas` follows from the revision; None: the number is others' affair."""
+    """The pods of a revision, or of a shape under its id. All but `replicas` follows from it; None: the number is others' affair."""
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -112,6 +122,17 @@ def deployment(desired: Desired, revision: Revision, replicas: int | None) -> Bo
             "progressDeadlineSeconds": _ROLLOUT_SECONDS,
             "template": pods.model_template(desired.name, revision),
         },
+    }
+
+
+def revisions_map(desired: Desired, shape: str, split: Split, at: datetime) -> Body:
+    """Which revisions the pods of a shape hold. They mount it."""
+    named = metadata(desired, revision_name(desired.name, shape), {REVISION_LABEL: shape})
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": named | {"annotations": {WRITTEN_ANNOTATION: at.isoformat()}},
+        "data": {REVISIONS_FILE: render(split).decode()},
     }
 
 
@@ -191,6 +212,18 @@ def traffic_from(body: Body | None) -> Traffic:
     return Only(revision) if revision else Shared()
 
 
+def written_from(body: Body) -> Written:
+    """What a ConfigMap says. One that somebody made unreadable says nothing, and is written anew."""
+    metadata = body.get("metadata", {})
+    shape = (metadata.get("labels") or {}).get(REVISION_LABEL, "")
+    try:
+        at = datetime.fromisoformat((metadata.get("annotations") or {}).get(WRITTEN_ANNOTATION, ""))
+        split = parse((body.get("data") or {}).get(REVISIONS_FILE, "").encode())
+    except (ValueError, Refused):
+        return Written(shape=shape, split=None, at=_NEVER)
+    return Written(shape=shape, split=split, at=at)
+
+
 def preview_from(body: Body | None) -> str | None:
     """The revision that the preview Service selects; empty where somebody changed that, None: there is none."""
     return None if body is None else (body.get("spec", {}).get("selector") or {}).get(REVISION_LABEL, "")
@@ -216,6 +249,7 @@ def revision_from(body: Body) -> Revision:
         runtime=record.runtime,
         images=Images(agent=record.images.agent, server=record.images.server),
         created_at=record.created_at,
+        update=record.update,
         promoted=int(annotations.get(PROMOTED_ANNOTATION, "0")),
         failed=_failure(annotations.get(FAILED_ANNOTATION), record.created_at),
     )
@@ -244,6 +278,7 @@ class _Record(_Part):
     runtime: Runtime
     images: _Images
     created_at: datetime
+    update: Update = Update.REPLACE
 
     @classmethod
     def of(cls, revision: Revision) -> "_Record":
@@ -257,6 +292,7 @@ class _Record(_Part):
             runtime=revision.runtime,
             images=_Images(agent=revision.images.agent, server=revision.images.server),
             created_at=revision.created_at,
+            update=revision.update,
         )
 
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from volary.api.v1alpha1 import RolloutStatus, analysis_of, duration
 from volary.common.durations import show as show_duration
 from volary.common.reasons import REASONS, Kind, Reason
-from volary.planning import capacity, evidence, memory, steps
+from volary.planning import capacity, evidence, memory, shape, steps
 from volary.planning.course import Course, Stage, earliest
 from volary.planning.model import Desired, Observed, Problem, Revision, Workload
 from volary.planning.strategy import chosen
@@ -19,6 +19,8 @@ from volary.planning.strategy import chosen
 def advance(desired: Desired, observed: Observed, candidate: Revision, stable: Revision | None, now: datetime) -> Course:
     """One look at the candidate: at most one stage further."""
     strategy = chosen(desired.spec.rollout, desired.replicas)
+    if shape.beside(candidate, stable):
+        strategy = replace(strategy, together=True, surge=None)
     stage = Stage(desired=desired, observed=observed, strategy=strategy, candidate=candidate, stable=stable, now=now)
     course = _course(stage, _skip_steps(stage, _recall(stage)))
     workload = observed.workload(candidate.id)

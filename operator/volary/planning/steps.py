@@ -18,7 +18,8 @@ def enter(stage: Stage, course: Course, index: int) -> Course:
     strategy, now = stage.strategy, stage.now
     course = replace(course, memory=memory.entered(course.memory, index, now), replicas=strategy.pods(index))
     if index >= len(strategy.steps):
-        text = f"all {len(strategy.steps)} steps passed; growing to {strategy.replicas} pods"
+        onward = "taking all requests" if strategy.together else f"growing to {strategy.replicas} pods"
+        text = f"all {len(strategy.steps)} steps passed; {onward}"
         hold = Problem(reason=Reason.PROMOTING, message=text)
         return replace(course, hold=hold, facts=(Fact(reason=Reason.PROMOTING, message=text),), wake_at=now)
     step = strategy.steps[index]

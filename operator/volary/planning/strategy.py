@@ -22,6 +22,7 @@ class Strategy:
     approval: bool  # a person lets it take all traffic
     preview: bool  # a Service of its own while it is a candidate
     linger: timedelta  # how long the pods of the revision before stay
+    together: bool = False  # the new revision comes to the pods that run: it has all of them from the start
     surge: int | None  # pods beyond `replicas`, which is a number of the spec's then; None: as many as a step needs
 
     @property
@@ -31,7 +32,7 @@ class Strategy:
 
     def pods(self, step: int) -> int:
         """Pods of the candidate in a step; -1 is its start, the number of steps its last stage."""
-        if step >= len(self.steps):
+        if self.together or step >= len(self.steps):
             return self.replicas
         wanted = canary_replicas(self.steps[max(0, step)].weight, self.replicas, self.room)
         if step < 0 and self.room is not None:

@@ -16,6 +16,7 @@ from volary.planning.model import (
     Action,
     DeleteWorkload,
     Desired,
+    Divided,
     EnsureWorkload,
     NoService,
     Observed,
@@ -39,6 +40,7 @@ class Steering:
     traffic: Traffic
     replicas: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # wanted now, by revision
     retiring: RetiringStatus | None = None
+    wake_at: datetime | None = None  # something is under way that no watch tells of
 
 
 def steer(
@@ -51,7 +53,7 @@ def steer(
     ours = [(r, n) for r, n in wanted if r.id not in contested]
     grow = tuple(_ensure(desired, roles, r, n) for r, n in ours if _replicas_now(observed, r) < n)
     shrink = tuple(_ensure(desired, roles, r, n) for r, n in ours if _replicas_now(observed, r) > n and not _floats(desired, roles, r))
-    move = (Route(to=traffic),) if not isinstance(traffic, NoService) and traffic != observed.traffic else ()
+    move = (Route(to=traffic),) if isinstance(traffic, Only | Shared) and traffic != observed.traffic else ()
     drained = {r.id for r, n in wanted if n > 0 or _has_pods(observed, r)}
     remove = _remove(observed, roles, traffic, drained | ({stays.revision} if stays is not None else set()))
     return Steering(
@@ -105,6 +107,8 @@ def _traffic(desired: Desired, observed: Observed, roles: Roles, course: Course 
             return Only(target.id) if _can_take_over(desired, observed, target, serving) else now
         case Shared():
             return _out_of_shared(desired, observed, target)
+        case Divided():  # inside pods: never what a Service does
+            return now
 
 
 def _may_share(observed: Observed, roles: Roles, course: Course | None) -> bool:

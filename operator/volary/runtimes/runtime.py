@@ -11,6 +11,8 @@ from volary.common.names import MODELS_PATH, SERVER_PORT
 
 Body = dict[str, Any]  # part of a Kubernetes object, spelled as in JSON
 
+_PORTS: Body = {"ports": [{"name": "http", "containerPort": SERVER_PORT, "protocol": "TCP"}]}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
@@ -47,6 +49,7 @@ class Runtime:
     metrics: Metrics
     folder: Callable[[str], str]  # version of the bundle -> directory below the model's that the server looks into
     container: Callable[[Served, str], Body]  # what is particular to its container: command, args, probes, lifecycle
+    shared: Callable[[str], Body] | None = None  # model name -> the same for a server that holds several versions
 
     @property
     def server_url(self) -> str:
@@ -59,6 +62,10 @@ class Runtime:
 
     def server(self, served: Served) -> Body:
         """The part of the server's container that depends on the runtime; port `http` is the same for all."""
-        return self.container(served, self.directory(served)) | {
-            "ports": [{"name": "http", "containerPort": SERVER_PORT, "protocol": "TCP"}],
-        }
+        return self.container(served, self.directory(served)) | _PORTS
+
+    def shared_server(self, model_name: str) -> Body:
+        """The same for a server that is told what to hold while it runs. Raises LookupError where the runtime has none."""
+        if self.shared is None:
+            raise LookupError(f"{self.name.value} holds one version for the life of its pod")
+        return self.shared(model_name) | _PORTS

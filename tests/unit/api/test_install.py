@@ -23,7 +23,8 @@ CLUSTER_RIGHTS = {
     "policy/poddisruptionbudgets": OWN - {"watch"},
     "batch/jobs": OWN,
     "/services": OWN,
-    "/pods": READ,
+    "/configmaps": OWN,
+    "/pods": READ | {"patch"},  # the annotation that makes the kubelet mount a changed ConfigMap at once
     "/events": {"create", "patch"},
 }
 LEASE_RIGHTS = {"coordination.k8s.io/leases": {"get", "create", "update", "patch"}}

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from tests.unit.planning import builders
+from volary.adapters.agents import FakeAgents
 from volary.adapters.cluster import CONTROLLER_REVISIONS, DEPLOYMENTS, JOBS, MODEL_DEPLOYMENTS, SERVICES, Body, Kind
 from volary.adapters.cluster_fake import FakeCluster
 from volary.adapters.scrape import FakeScraper
@@ -31,7 +32,8 @@ class World:
         self.now = NOW
         self.cluster = FakeCluster()
         self.scraper = FakeScraper()
-        self.observer = Observer(self.cluster, self.scraper, SETTINGS)
+        self.agents = FakeAgents()
+        self.observer = Observer(self.cluster, self.scraper, SETTINGS, self.agents)
         self.events = Events(self.cluster, lambda: self.now, "test")
         self.reconciler = Reconciler(self.cluster, self.observer, self.events, lambda: self.now)
         self.cluster.put(

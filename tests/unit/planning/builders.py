@@ -85,6 +85,7 @@ def revisions(draw: st.DrawFn) -> Revision:
         runtime=given.runtime,
         images=Images(agent=draw(_TEXT), server=draw(_TEXT)),
         created_at=draw(_TIMES),
+        update=given.update,
         promoted=draw(st.integers(0, 10**6)),
         failed=draw(st.none() | _FAILURES),
     )

@@ -81,9 +81,20 @@ class Delivery(RuleBasedStateMachine):
         stagger=st.sampled_from([0, 3]),
         collection=st.sampled_from([0.5, 20]),
         shape=st.sampled_from(["canary", *sorted(SHAPES)]),
+        update=st.sampled_from(["Replace", "InPlace"]),
     )
     def begins(
-        self, start: str, fates: list[str], replicas: int, seed: int, seconds: int, stagger: float, collection: float, shape: str
+        self,
+        *,
+        start: str,
+        fates: list[str],
+        replicas: int,
+        seed: int,
+        seconds: int,
+        stagger: float,
+        collection: float,
+        shape: str,
+        update: str,
     ) -> None:
         """With nothing, in the middle of a rollout, or in the middle of one after earlier ones."""
         good = {"nothing": 0, "rollout": 1, "history": 2}[start]
@@ -96,7 +107,7 @@ class Delivery(RuleBasedStateMachine):
             collection=timedelta(seconds=collection),
         )
         rollout = spec("1").rollout.model_dump(by_alias=True)
-        self.world = World(spec=spec("1", replicas=replicas, rollout=rollout | {"steps": []}, history=1), cluster=cluster)
+        self.world = World(spec=spec("1", replicas=replicas, rollout=rollout | {"steps": []}, history=1, update=update), cluster=cluster)
         self.guard = Guard(self.world)
         for version in VERSIONS[:good]:
             self.world.deploy(version)
@@ -155,6 +166,14 @@ class Delivery(RuleBasedStateMachine):
     def pins_the_digest(self, pinned: bool) -> None:
         model = self.world.spec.model.model_dump(by_alias=True)
         self.world.edit(model=model | {"digest": bundles.digest(model["version"]) if pinned else None})
+
+    @rule(update=st.sampled_from(["Replace", "InPlace"]))
+    def edits_the_update(self, update: str) -> None:
+        self.world.edit(update=update)
+
+    @rule(memory=st.sampled_from(["1Gi", "2Gi"]))
+    def edits_the_resources(self, memory: str) -> None:
+        self.world.edit(runtime={"name": "onnxruntime", "resources": {"limits": {"memory": memory}}})
 
     @rule(history=st.integers(1, 3))
     def edits_the_history(self, history: int) -> None:
@@ -249,6 +268,23 @@ class Delivery(RuleBasedStateMachine):
     def somebody_deletes_the_service(self) -> None:
         self.calm = False
         self.world.cluster.route(NoService())
+
+    @rule(which=st.integers(0, 3))
+    @precondition(lambda self: self.world.cluster.splits)
+    def somebody_deletes_a_config_map(self, which: int) -> None:
+        self.calm = False
+        names = sorted(self.world.cluster.splits)
+        del self.world.cluster.splits[names[which % len(names)]]
+
+    @rule(deaf=st.booleans())
+    def nudges_get_lost(self, deaf: bool) -> None:
+        self.world.cluster.deaf = deaf
+
+    @rule(which=st.integers(0, 9), answers=st.booleans())
+    @precondition(lambda self: any(pod.hold for pod in self.world.cluster.pods))
+    def an_agent_is_silent(self, which: int, answers: bool) -> None:
+        holds = [pod.hold for pod in self.world.cluster.pods if pod.hold is not None]
+        holds[which % len(holds)].answers = answers
 
     @rule()
     def somebody_deletes_the_jobs(self) -> None:

@@ -28,6 +28,15 @@ def test_every_server_listens_where_the_service_and_the_agent_expect_it(name: Ru
     assert registry.find(name).server_url == "http://127.0.0.1:8080"
 
 
+def test_a_server_that_holds_several_versions_is_told_which_by_the_agent_alone() -> None:
+    container = registry.find(RuntimeName.ONNXRUNTIME).shared_server("fraud")
+    assert container["args"] == ["serve", "--split", "--model", "fraud", "--control", "127.0.0.1:8082", "--listen", "0.0.0.0:8080"]
+    assert [port["containerPort"] for port in container["ports"]] == [8080]
+    assert container.keys() == registry.find(RuntimeName.ONNXRUNTIME).server(SERVED).keys()
+    with pytest.raises(LookupError, match="one version"):
+        registry.find(RuntimeName.TENSORFLOW_SERVING).shared_server("fraud")
+
+
 @pytest.mark.parametrize("name", RuntimeName)
 def test_a_slow_load_is_not_taken_for_a_hang(name: RuntimeName) -> None:
     container = registry.find(name).server(SERVED)

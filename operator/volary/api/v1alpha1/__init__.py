@@ -37,6 +37,7 @@ from volary.api.v1alpha1.runtime import PodTemplate, Resources, Runtime, Runtime
 from volary.api.v1alpha1.scaling import Autoscaling, DisruptionBudget
 from volary.api.v1alpha1.spec import ModelDeploymentSpec
 from volary.api.v1alpha1.status import Condition, HistoryEntry, ModelDeploymentStatus, Phase, RequestStatus, RetiringStatus, RevisionStatus
+from volary.api.v1alpha1.update import Update
 
 __all__ = [
     "DEFAULT_STEPS",
@@ -82,6 +83,7 @@ __all__ = [
     "StrategyName",
     "Toleration",
     "TopologySpread",
+    "Update",
     "Verify",
     "WatchStatus",
     "analysis_of",

@@ -9,6 +9,7 @@ from volary.api.v1alpha1.model import Model
 from volary.api.v1alpha1.rollout import WATCH_COUNTS_ERRORS, CheckedRollout, Rollout
 from volary.api.v1alpha1.runtime import Runtime
 from volary.api.v1alpha1.scaling import ONE_BOUND, SCALE_RULES, Autoscaling, DisruptionBudget
+from volary.api.v1alpha1.update import ONLY_ONNXRUNTIME, Update
 
 
 class ModelDeploymentSpec(Spec):
@@ -30,6 +31,8 @@ class ModelDeploymentSpec(Spec):
     """Scale by load. Instead of replicas."""
     disruption_budget: Annotated[DisruptionBudget, ONE_BOUND] | None = None
     """What a drain of nodes must leave. Absent: no PodDisruptionBudget."""
+    update: Update = Update.REPLACE
+    """Replace: a new version gets pods of its own. InPlace: it is loaded into the pods that run, which split the requests exactly."""
     rollout: Annotated[CheckedRollout, WATCH_COUNTS_ERRORS] = Rollout()
     """How a new revision takes over."""
     history: Annotated[Integer, rules.between(1, 50, "spec.history must be between 1 and 50 revisions")] = 5
@@ -71,4 +74,5 @@ SPEC_RULES = (
         message="spec.rollout.analysis: latency, drift and saturation are counted by runtime onnxruntime only; leave them out",
         holds=_is_counted,
     ),
+    ONLY_ONNXRUNTIME,
 )

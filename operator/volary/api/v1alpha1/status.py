@@ -42,6 +42,8 @@ class RevisionStatus(Status):
     revision: str
     version: str
     digest: str
+    deployment: str | None = None
+    """With spec.update: InPlace, the Deployment whose pods hold it: the same name for both is an update in place."""
     replicas: int = 0
     """Wanted pods."""
     ready: int = 0

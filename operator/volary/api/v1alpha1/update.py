@@ -1,0 +1,33 @@
+"""Where a new version runs: `spec.update`."""
+
+from enum import StrEnum
+from typing import Protocol
+
+from volary.api import rules
+from volary.api.v1alpha1.runtime import Runtime, RuntimeName
+
+
+class Update(StrEnum):
+    """How a new version comes to pods."""
+
+    REPLACE = "Replace"  # pods of its own
+    IN_PLACE = "InPlace"  # the pods that run, beside the old version
+
+
+class _Updated(Protocol):
+    @property
+    def update(self) -> Update: ...
+
+    @property
+    def runtime(self) -> Runtime: ...
+
+
+def _served_in_place(spec: _Updated) -> bool:
+    return spec.update is not Update.IN_PLACE or spec.runtime.name is RuntimeName.ONNXRUNTIME
+
+
+ONLY_ONNXRUNTIME = rules.Rule(
+    expression='self.update != "InPlace" || self.runtime.name == "onnxruntime"',
+    message="spec.update: InPlace needs spec.runtime.name: onnxruntime; for another runtime write update: Replace or leave it out",
+    holds=_served_in_place,
+)
