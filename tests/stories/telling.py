@@ -12,6 +12,7 @@ from volary.api.v1alpha1 import RevisionStatus
 from volary.common.durations import show as show_duration
 from volary.planning.model import (
     Action,
+    DeleteCheck,
     DeletePreflight,
     DeleteRevision,
     DeleteWorkload,
@@ -22,6 +23,7 @@ from volary.planning.model import (
     RecordRevision,
     Route,
     Shared,
+    StartCheck,
     StartPreflight,
     Traffic,
 )
@@ -127,6 +129,10 @@ class Story:
                 text = f"{replicas} pods of {revision.version}"
             case DeleteWorkload(revision=name):
                 text = f"no pods of {self._name(name)}"
+            case StartCheck(visit=visit):
+                text = f"start job {visit.job.name} of step {visit.step}"
+            case DeleteCheck(name=name):
+                text = f"delete job {name.split('-', 2)[2]}"
             case Route(to=to):
                 text = f"traffic to {self._traffic(to)}"
             case _:

@@ -17,6 +17,7 @@ class Bundle:
     start: timedelta = timedelta(seconds=4)  # from the start of a pod until it is ready, or meets its fate
     fate: Problem | None = None  # what its pods meet instead of getting ready
     errors: float = 0.0  # share of requests that fail with 5xx
+    wrong: bool = False  # golden samples are answered otherwise, once it has served for a while
 
 
 GOOD = Bundle()

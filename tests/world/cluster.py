@@ -12,11 +12,13 @@ from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
 from tests.world.bundles import GOOD, Bundle, passed
+from tests.world.others import Others
 from volary.common.outcome import Outcome
 from volary.common.reasons import Reason
 from volary.planning.model import (
     Action,
     Count,
+    DeleteCheck,
     DeletePreflight,
     DeleteRevision,
     DeleteWorkload,
@@ -30,6 +32,7 @@ from volary.planning.model import (
     Revision,
     Route,
     Shared,
+    StartCheck,
     StartPreflight,
     Traffic,
     Workload,
@@ -97,6 +100,7 @@ class Cluster:
     served: bool = False  # clients had an answer once
     lost: float = 0.0  # requests that found no pod after that
     refusals: dict[str, Problem] = field(default_factory=dict)  # revision -> why no pod of it is admitted
+    outside: Others = field(default_factory=Others)
     watch: Callable[[], None] = lambda: None
     _routes: list[tuple[datetime, Traffic]] = field(default_factory=list)
     _random: random.Random = field(default_factory=random.Random)
@@ -128,6 +132,8 @@ class Cluster:
                 self.delete(name)
             case Route(to=to):
                 self.route(to)
+            case StartCheck() | DeleteCheck():
+                self.outside.do(action, self.now)
             case _:
                 assert_never(action)
         self._control()
@@ -241,6 +247,7 @@ class Cluster:
     def _times(self) -> Iterator[datetime]:
         yield from (job.ends for job in self.jobs.values() if job.problem is None)
         yield from (time for time, _ in self._routes)
+        yield from self.outside.times()
         for pod in self.pods:
             if not pod.ready and (pod.problem is None or self._fate(pod) is None):
                 yield pod.due
@@ -289,6 +296,7 @@ class Cluster:
 
     def _serve(self, until: datetime) -> None:
         requests = self.rate * (until - self.now).total_seconds() + self._owed
+        self.outside.replay(self.pods, self._bundle_of, until - self.now)
         self.now = until
         endpoints = self.endpoints()
         self.served = self.served or bool(endpoints)

@@ -7,9 +7,10 @@ from datetime import timedelta
 from tests.world.world import Turn, World
 from volary.api.v1alpha1 import ModelDeploymentStatus, Phase
 from volary.common.reasons import Reason
-from volary.planning import evidence
+from volary.planning import checks, evidence, jobs
 from volary.planning.model import (
     Action,
+    DeleteCheck,
     DeletePreflight,
     DeleteRevision,
     DeleteWorkload,
@@ -23,6 +24,7 @@ from volary.planning.model import (
     Revision,
     Route,
     Shared,
+    StartCheck,
     Traffic,
 )
 from volary.planning.plan import plan
@@ -95,6 +97,8 @@ class Guard:
             if moment < now:
                 continue
             assert wake is None or moment >= wake or not evidence.sample_due(desired, moment), "a sample is due before the wake-up"
+            asleep = wake is None or moment >= wake
+            assert asleep or not checks.due(desired, self.world.roles(), moment), "a query is due before the wake-up"
             later = plan(desired, replace(turn.observed, sample=None), moment)
             assert not later.actions, f"asleep until {wake}, but at {moment}: {later.actions}"
             assert not later.facts, f"asleep until {wake}, but at {moment}: {later.facts}"
@@ -113,6 +117,7 @@ class Guard:
         in_use = {roles.stable.id} if roles.stable else cluster.targeted()  # without a stable one, what serves by chance stays
         assert set(cluster.deployments) <= in_use, f"Deployments left over: {set(cluster.deployments) - in_use}"
         assert roles.stable is None or cluster.selected() == in_use, "traffic is not where it belongs"
+        assert not cluster.outside.jobs, "a Job that judges is left over"
         assert len(cluster.revisions) <= self.world.spec.history + 2, "the history grows"
         if status.phase is Phase.SERVING:
             assert roles.stable is not None
@@ -143,7 +148,8 @@ def _status_is_truthful(turn: Turn) -> None:
     status, before = turn.plan.status, turn.desired.status
     conditions = {condition.type: condition for condition in status.conditions}
     assert status.observed_generation == turn.desired.generation
-    assert set(conditions) == {"Ready", "Reconciling", "Stalled", "Available"}
+    unasked = {"QueriesAvailable"} if checks.unavailable(turn.desired) else set()
+    assert set(conditions) == {"Ready", "Reconciling", "Stalled", "Available"} | unasked
     for condition in status.conditions:
         old = next((c for c in before.conditions if c.type == condition.type), None)
         same = old is not None and old.status == condition.status
@@ -254,6 +260,12 @@ def _is_allowed(action: Action, seen: Observed, turn: Turn, request: str) -> Non
                 isinstance(seen.traffic, Shared) and not any(w.ready for w in seen.workloads if w.revision != name)
             )
             assert not alone or seen.ready(name) == 0, f"{name} serves alone and is deleted"
+        case StartCheck(visit=visit):
+            assert roles.candidate is not None, "a Job judges nobody"
+            assert visit.revision == roles.candidate.id, "a Job judges a revision that is no candidate"
+            assert not any(job.object_name == _job_name(action) for job in seen.outside.jobs), "a Job is started twice"
+        case DeleteCheck(name=name):
+            assert any(job.object_name == name for job in seen.outside.jobs), "a Job that is not there is deleted"
         case Route(to=Only(revision=name)):
             _is_able(name, seen, turn.desired.spec.replicas)
         case Route(to=Shared()):
@@ -265,6 +277,10 @@ def _is_allowed(action: Action, seen: Observed, turn: Turn, request: str) -> Non
             assert not third, f"a third revision would get traffic: {third}"
         case _:
             pass
+
+
+def _job_name(action: StartCheck) -> str:
+    return jobs.object_name("fraud", action.visit.revision, action.visit.step, action.visit.job.name)
 
 
 def _is_able(name: str, seen: Observed, replicas: int) -> None:

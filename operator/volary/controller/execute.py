@@ -16,6 +16,7 @@ from volary.controller.observe import Id, Look, controlled_by
 from volary.planning import resources
 from volary.planning.model import (
     Action,
+    DeleteCheck,
     DeletePreflight,
     DeleteRevision,
     DeleteWorkload,
@@ -24,6 +25,7 @@ from volary.planning.model import (
     RecordRevision,
     Revision,
     Route,
+    StartCheck,
     StartPreflight,
 )
 
@@ -95,8 +97,17 @@ class _Hands:
                 await self._delete(SERVICES, resources.revision_name(desired.name, name))
             case Route(to=to):
                 await self._apply(resources.service(desired, to))
+            case StartCheck() | DeleteCheck():
+                await self._judge(action)
             case _:
                 assert_never(action)
+
+    async def _judge(self, action: StartCheck | DeleteCheck) -> None:
+        match action:
+            case StartCheck(visit=visit):
+                await self._apply(resources.check_job(self._desired, visit))
+            case DeleteCheck(name=name):
+                await self._delete(JOBS, name)
 
     async def _record(self, revision: Revision) -> None:
         await self._apply(resources.controller_revision(self._desired, revision))

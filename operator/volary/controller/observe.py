@@ -13,13 +13,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from volary.adapters.cluster import CONTROLLER_REVISIONS, DEPLOYMENTS, JOBS, MODEL_DEPLOYMENTS, PODS, SERVICES, Body, Cluster, Kind, kind_of
+from volary.adapters.golden import Agent, Agents
+from volary.adapters.prometheus import Prometheus
 from volary.adapters.scrape import Scraper, Target
 from volary.api.v1alpha1 import ModelDeployment, ModelDeploymentStatus
-from volary.common.names import COMPONENT_LABEL, MODEL_LABEL, REQUEST_ANNOTATION, REQUEST_LABEL, SERVER_PORT
+from volary.common.names import AGENT_PORT, COMPONENT_LABEL, MODEL_LABEL, REQUEST_ANNOTATION, REQUEST_LABEL, SERVER_PORT
 from volary.common.reasons import Reason
 from volary.common.settings import Settings
-from volary.planning import diagnosis, evidence, identity, pods, resources
+from volary.planning import checks, diagnosis, evidence, identity, jobs, pods, resources
 from volary.planning.model import Desired, Images, Observed, Pod, Preflight, Revision, Sample, Workload
+from volary.planning.outside import Outside, SeenJob
+from volary.planning.roles import assign
 from volary.runtimes import registry
 
 Id = tuple[Kind, str]  # kind and name of a child
@@ -53,12 +57,21 @@ class Look:
     uids: Mapping[Id, str] = field(default_factory=dict)  # of the children
 
 
+@dataclass(frozen=True, slots=True)
+class Outsiders:
+    """Whom to ask besides the API server and the pods' counters."""
+
+    prometheus: Prometheus
+    agents: Agents
+
+
 class Observer:
     """Fills `Look`s."""
 
-    def __init__(self, cluster: Cluster, scraper: Scraper, settings: Settings) -> None:
+    def __init__(self, cluster: Cluster, scraper: Scraper, settings: Settings, outside: Outsiders | None = None) -> None:
         self._cluster = cluster
         self._scraper = scraper
+        self._outside = outside
         self._settings = settings
 
     async def desired(self, namespace: str, name: str) -> Desired | None:
@@ -85,7 +98,8 @@ class Observer:
         }
         observed = _observed(desired, own)
         uids = {(kind_of(one), one["metadata"]["name"]): one["metadata"]["uid"] for kind in own for one in own[kind] if kind is not PODS}
-        return Look(desired=desired, observed=await self._sampled(desired, observed, now), uids=uids)
+        sampled, outside = await asyncio.gather(self._sampled(desired, observed, now), self._asked(desired, observed, now))
+        return Look(desired=desired, observed=replace(sampled, outside=outside), uids=uids)
 
     async def _sampled(self, desired: Desired, observed: Observed, now: datetime) -> Observed:
         """The same with the pods' counters, if it is time to read them."""
@@ -100,6 +114,23 @@ class Observer:
         ]
         counts = await self._scraper.scrape(targets)
         return replace(observed, sample=Sample(at=now, counts=counts))
+
+    async def _asked(self, desired: Desired, observed: Observed, now: datetime) -> Outside:
+        """What others say, of those whose time it is to be asked."""
+        if self._outside is None:
+            return observed.outside
+        request = identity.request_id(desired.spec.model, desired.model_name, desired.spec.runtime)
+        questions = checks.due(desired, assign(observed, request), now)
+        rate = checks.golden_rate(desired, now)
+        measurements, replies = await asyncio.gather(
+            self._outside.prometheus.ask(questions, now),
+            self._outside.agents.ask(_agents(observed), rate, checks.golden_span(desired)) if rate else _nobody(),
+        )
+        return replace(observed.outside, measurements=measurements, replies=replies)
+
+
+async def _nobody() -> None:
+    """Nobody is asked."""
 
 
 def read(body: Body, settings: Settings) -> Desired | Unreadable:
@@ -123,6 +154,7 @@ def read(body: Body, settings: Settings) -> Desired | Unreadable:
         model_name=wanted.model_name,
         spec=wanted.spec,
         images=Images(agent=settings.agent_image, server=image),
+        prometheus=bool(settings.prometheus),
         request=wanted.metadata.annotations.get(REQUEST_ANNOTATION),
         status=_status(body.get("status")),
     )
@@ -173,7 +205,14 @@ def _observed(desired: Desired, own: Mapping[Kind, Sequence[Body]]) -> Observed:
         workloads=workloads,
         strangers=_strangers(model_pods, workloads),
         traffic=resources.traffic_from(service),
+        outside=Outside(jobs=_judges(own[JOBS], own[PODS])),
     )
+
+
+def _judges(found: Iterable[Body], candidates: Sequence[Body]) -> tuple[SeenJob, ...]:
+    """Jobs of the user's, each with its own pods only."""
+    seen = (jobs.seen(job, [pod for pod in candidates if controlled_by(pod, job["metadata"]["uid"])]) for job in found)
+    return tuple(sorted((one for one in seen if one is not None), key=lambda one: one.object_name))
 
 
 def _preflight(jobs: Iterable[Body], candidates: Iterable[Body], request: str) -> Preflight:
@@ -208,6 +247,16 @@ def _targets(revision: Revision, candidates: Iterable[Pod]) -> list[Target]:
         Target(uid=pod.uid, revision=revision.id, url=f"http://{_host(pod.ip)}:{SERVER_PORT}", metrics=metrics)
         for pod in candidates
         if pod.ip
+    ]
+
+
+def _agents(observed: Observed) -> list[Agent]:
+    """Those whose pods take traffic or may."""
+    return [
+        Agent(uid=pod.uid, revision=workload.revision, url=f"http://{_host(pod.ip)}:{AGENT_PORT}")
+        for workload in observed.workloads
+        for pod in workload.pods
+        if pod.ip and pod.ready and not pod.terminating
     ]
 
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 from volary.api.v1alpha1 import Model, ModelDeploymentSpec, ModelDeploymentStatus, Runtime
 from volary.common.outcome import Outcome
 from volary.common.reasons import Reason
+from volary.planning.outside import NOTHING, Outside, Visit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,7 @@ class Desired:
     model_name: str
     spec: ModelDeploymentSpec
     images: Images  # for new revisions: the spec's image or the operator's default
+    prometheus: bool = True  # whether this operator has one to ask
     request: str | None = None  # value of the request annotation
     status: ModelDeploymentStatus = field(default_factory=ModelDeploymentStatus)
 
@@ -176,6 +178,7 @@ class Observed:
     strangers: tuple[Pod, ...] = ()  # live pods of the model without a workload (their Deployment was deleted)
     traffic: Traffic = NoService()
     sample: Sample | None = None
+    outside: Outside = NOTHING
 
     def workload(self, revision: str) -> Workload | None:
         """The Deployment of a revision."""
@@ -254,7 +257,32 @@ class Route:
     to: Only | Shared
 
 
-Action = StartPreflight | DeletePreflight | RecordRevision | MarkRevision | DeleteRevision | EnsureWorkload | DeleteWorkload | Route
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartCheck:
+    """Create a Job that judges the canary."""
+
+    visit: Visit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteCheck:
+    """Delete such a Job, by the name of the object."""
+
+    name: str
+
+
+Action = (
+    StartPreflight
+    | DeletePreflight
+    | RecordRevision
+    | MarkRevision
+    | DeleteRevision
+    | EnsureWorkload
+    | DeleteWorkload
+    | Route
+    | StartCheck
+    | DeleteCheck
+)
 
 
 class Level(StrEnum):

@@ -5,8 +5,9 @@
 3. roles       stable and candidate, read off the marks
 4. rollout     the candidate goes at most one stage further, is promoted or given up: marks again
 5. traffic     pods and Service for those roles, in an order in which every prefix is safe
-6. history     revisions beyond it are forgotten
-7. report      the status
+6. checks      Jobs that judge the candidate
+7. history     revisions beyond it are forgotten
+8. report      the status
 
 A verdict is written as a mark on its ControllerRevision before anything follows from it, so a
 crash at any point repeats at most what is idempotent, and a wiped status forgets no failure.
@@ -17,7 +18,7 @@ from datetime import datetime
 
 from volary.api.v1alpha1 import RolloutStatus
 from volary.common.reasons import Reason
-from volary.planning import identity, report, requests, resolution, rollout, traffic
+from volary.planning import checks, identity, report, requests, resolution, rollout, traffic
 from volary.planning.model import (
     Action,
     DeleteRevision,
@@ -46,6 +47,7 @@ def plan(desired: Desired, observed: Observed, now: datetime) -> Plan:
     verdict = _judge(desired, resolved.observed, request, now)
     moves, after = traffic.steer(desired, verdict.observed, verdict.roles, verdict.course)
     forgotten = _forget(desired, verdict.observed, verdict.roles, after)
+    judges = checks.actions(desired, verdict.observed, verdict.roles, verdict.course.memory if verdict.course else None)
     situation = report.Situation(
         desired=desired,
         observed=verdict.observed,
@@ -58,7 +60,7 @@ def plan(desired: Desired, observed: Observed, now: datetime) -> Plan:
     )
     refused = resolution.refusal(desired, resolved.refused) if resolved.refused else None
     return Plan(
-        actions=(*asked.actions, *resolved.actions, *verdict.actions, *moves, *forgotten),
+        actions=(*asked.actions, *resolved.actions, *verdict.actions, *moves, *judges, *forgotten),
         status=report.status(situation),
         facts=(*asked.facts, *_superseded(desired, remembered, verdict), *resolved.facts, *((refused,) if refused else ()), *verdict.facts),
         wake_at=_wake_at(resolved, verdict.course),

@@ -26,6 +26,7 @@ from volary.runtimes.runtime import Body, Served
 
 SERVER = "server"  # values of COMPONENT_LABEL
 PREFLIGHT = "preflight"
+CHECK = "check"
 
 _NOBODY = 65532
 _GRACE_SECONDS = 45  # the server's drain delay and the longest answer fit in
@@ -55,6 +56,16 @@ def preflight_template(desired: Desired, request: str) -> Body:
         "metadata": {"labels": labels},
         "spec": _pod(desired.spec.model.storage)
         | {"restartPolicy": "Never", "containers": [_preflight(desired)], "volumes": [_tmp_volume()]},
+    }
+
+
+def visitor_template(labels: dict[str, str], service_account: str | None, container: Body) -> Body:
+    """Pod template of a user's own image, as confined as ours. Without a revision label: no Service ever selects it."""
+    own = {"securityContext": _confined(), "volumeMounts": [_tmp_mount()], "imagePullPolicy": "IfNotPresent"}
+    return {
+        "metadata": {"labels": labels},
+        "spec": _pod(Storage(service_account_name=service_account))
+        | {"restartPolicy": "Never", "containers": [container | own], "volumes": [_tmp_volume()]},
     }
 
 
@@ -117,15 +128,16 @@ def _server(revision: Revision) -> Body:
         "name": SERVER_CONTAINER,
         "image": revision.images.server,
         "imagePullPolicy": "IfNotPresent",
-        "resources": _resources(revision.runtime.resources),
+        "resources": resources(revision.runtime.resources),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": _confined(),
         "volumeMounts": [{"name": "models", "mountPath": MODELS_PATH, "readOnly": True}, _tmp_mount()],
     }
 
 
-def _resources(resources: Resources) -> Body:
-    return {key: dict(value) for key, value in (("requests", resources.requests), ("limits", resources.limits)) if value}
+def resources(given: Resources) -> Body:
+    """Of a container, as its user wrote them."""
+    return {key: dict(value) for key, value in (("requests", given.requests), ("limits", given.limits)) if value}
 
 
 def _environment(storage: Storage) -> list[Body]:

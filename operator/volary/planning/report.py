@@ -12,6 +12,7 @@ from volary.api.v1alpha1 import (
     RevisionStatus,
 )
 from volary.common.reasons import Reason
+from volary.planning import checks
 from volary.planning.model import Desired, Observed, Only, Problem, Revision, Shared, Traffic
 from volary.planning.resolution import Resolution
 from volary.planning.roles import Roles
@@ -183,7 +184,14 @@ def _conditions(situation: Situation, phase: Phase, problem: Problem) -> tuple[C
         _condition(situation, "Reconciling", phase in _WORKING, problem),
         _condition(situation, "Stalled", stalled, problem),
         _condition(situation, "Available", serving > 0, available),
+        *_unasked(situation),
     )
+
+
+def _unasked(situation: Situation) -> tuple[Condition, ...]:
+    """Only there, and False, while queries can have no value."""
+    problem = checks.unavailable(situation.desired)
+    return () if problem is None else (_condition(situation, "QueriesAvailable", holds=False, problem=problem),)
 
 
 def _serving(situation: Situation) -> int:

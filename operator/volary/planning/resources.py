@@ -6,6 +6,7 @@ clearing a mark needs no call of its own. No status and no defaults of the API s
     ModelDeployment NAME
     +-- Service            NAME                   traffic of the clients
     +-- Job                NAME-preflight-REQUEST
+    +-- Job                NAME-REVISION-STEP-CHECK   judges a canary
     +-- ControllerRevision NAME-REVISION          history, marks
     +-- Deployment         NAME-REVISION
     +-- Service            NAME-REVISION          one revision, for people and for gateways
@@ -21,23 +22,28 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
-from volary.api.v1alpha1 import Model, Runtime
+from volary.api.v1alpha1 import Model, Runtime, duration
 from volary.common.names import (
     API_VERSION,
+    CHECK_CONTAINER,
+    CHECK_LABEL,
     COMPONENT_LABEL,
     FAILED_ANNOTATION,
     KIND,
     MANAGED_BY_LABEL,
     MODEL_LABEL,
     PROMOTED_ANNOTATION,
+    RECIPE_LABEL,
     REQUEST_LABEL,
     REVISION_LABEL,
     SERVER_PORT,
     SERVICE_PORT,
+    STEP_LABEL,
 )
 from volary.common.reasons import Reason
-from volary.planning import pods
+from volary.planning import jobs, pods
 from volary.planning.model import Desired, Failure, Images, NoService, Only, Revision, Shared, Traffic
+from volary.planning.outside import Visit
 from volary.runtimes.runtime import Body
 
 _PREFLIGHT_SECONDS = 900  # for the image, the Secret and the storage to turn up
@@ -106,6 +112,45 @@ def deployment(desired: Desired, revision: Revision, replicas: int) -> Body:
             "template": pods.model_template(desired.name, revision),
         },
     }
+
+
+def check_job(desired: Desired, visit: Visit) -> Body:
+    """A Job of the user's that judges a canary: one try, so that its first word counts."""
+    job, template = visit.job, visit.job.template
+    labels = {CHECK_LABEL: job.name, STEP_LABEL: str(visit.step), RECIPE_LABEL: jobs.recipe(job)}
+    own = {MODEL_LABEL: desired.name, MANAGED_BY_LABEL: "volary", COMPONENT_LABEL: pods.CHECK, CHECK_LABEL: job.name}
+    container = {
+        "name": CHECK_CONTAINER,
+        "image": template.image,
+        "env": [*_told(desired, visit), *(variable.model_dump() for variable in template.env)],
+        "resources": pods.resources(template.resources),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+    words = {"command": list(template.command), "args": list(template.args)}
+    container |= {key: value for key, value in words.items() if value}
+    metadata = _metadata(desired, jobs.object_name(desired.name, visit.revision, visit.step, job.name), labels)
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": metadata | {"labels": metadata["labels"] | {REVISION_LABEL: visit.revision}},
+        "spec": {
+            "backoffLimit": 0,
+            "activeDeadlineSeconds": int(duration(job.timeout).total_seconds()),
+            "template": pods.visitor_template(own, template.service_account_name, container),
+        },
+    }
+
+
+def _told(desired: Desired, visit: Visit) -> list[Body]:
+    """Both revisions by their own Services, whatever share of the traffic they have."""
+    values = {
+        "VOLARY_CANARY_URL": f"http://{revision_name(desired.name, visit.revision)}",
+        "VOLARY_STABLE_URL": f"http://{revision_name(desired.name, visit.stable)}",
+        "VOLARY_MODEL": desired.model_name,
+        "VOLARY_REVISION": visit.revision,
+        "VOLARY_VERSION": visit.version,
+    }
+    return [{"name": name, "value": value} for name, value in values.items()]
 
 
 def service(desired: Desired, to: Only | Shared) -> Body:

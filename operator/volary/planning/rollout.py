@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from volary.api.v1alpha1 import OnInconclusive, RolloutStatus, Step, duration
 from volary.common.durations import show as show_duration
 from volary.common.reasons import REASONS, Kind, Reason
-from volary.planning import evidence
+from volary.planning import checks, evidence
 from volary.planning.model import Desired, Fact, Failure, Observed, Problem, Revision, Workload
 from volary.planning.weights import canary_replicas
 
@@ -45,7 +45,7 @@ def advance(desired: Desired, observed: Observed, candidate: Revision, stable: R
     fatal = _fatal(workload)
     if fatal is not None:
         return _give_up(course, fatal, now)
-    proof = evidence.against(memory)
+    proof = evidence.against(memory) or checks.against(memory)
     if proof is not None:
         return _give_up(course, proof, now)
     if observed.ready(candidate.id) < course.replicas:
@@ -65,7 +65,8 @@ def _recall(desired: Desired, observed: Observed, candidate: Revision, now: date
     if memory.step < 0:
         return memory
     live = (pod.uid for workload in observed.workloads for pod in workload.pods)
-    return evidence.fold(memory, observed.sample, live, desired.spec.rollout.analysis)
+    memory = evidence.fold(memory, observed.sample, live, desired.spec.rollout.analysis)
+    return checks.fold(desired, observed, memory)
 
 
 def _skip_steps(desired: Desired, memory: RolloutStatus) -> RolloutStatus:
@@ -93,7 +94,8 @@ def _next_sample(desired: Desired, memory: RolloutStatus, now: datetime) -> date
     if memory.step < 0:
         return None
     interval = duration(desired.spec.rollout.analysis.interval)
-    return max(now, memory.last_sample_at + interval) if memory.last_sample_at else now + timedelta(milliseconds=100)
+    sample = max(now, memory.last_sample_at + interval) if memory.last_sample_at else now + timedelta(milliseconds=100)
+    return _earliest(sample, checks.wake_at(desired, memory, now))
 
 
 def _problems(workload: Workload | None) -> tuple[Problem, ...]:
@@ -152,6 +154,7 @@ def _enter(desired: Desired, course: Course, index: int, now: datetime) -> Cours
             "step_requests": 0,
             "waiting_since": None,
             "evidence": evidence.next_step(course.memory.evidence),
+            "checks": checks.next_step(course.memory.checks),
         }
     )
     if index >= len(steps):
@@ -172,11 +175,11 @@ def _judge(desired: Desired, course: Course, step: Step, now: datetime) -> Cours
     memory, analysis = course.memory, desired.spec.rollout.analysis
     started = memory.step_started_at or now
     end = started + duration(step.duration)
-    seen = evidence.show(memory.evidence)
+    seen = f"{evidence.show(memory.evidence)}{checks.show(memory)}"
     hold = Problem(reason=Reason.COLLECTING_EVIDENCE, message=seen)
     if now < end:
         return replace(course, hold=hold, wake_at=_earliest(course.wake_at, end))
-    if evidence.proved(memory, analysis):
+    if checks.proved(memory, analysis):
         return _enter(desired, course, memory.step + 1, now)
     match analysis.on_inconclusive:
         case OnInconclusive.PROMOTE:
@@ -196,7 +199,7 @@ def _unproved(course: Course, desired: Desired, *, paused: bool, wake_at: dateti
     memory = course.memory
     needed = evidence.needed(memory, desired.spec.rollout.analysis)
     more = f"; about {needed} more canary requests are needed" if needed > 0 else ""
-    text = f"{evidence.show(memory.evidence)}: not enough to tell{more}"
+    text = f"{evidence.show(memory.evidence)}: not enough to tell{more}{checks.show(memory)}"
     hold = Problem(reason=Reason.EVIDENCE_INCONCLUSIVE, message=text)
     wake = course.wake_at if paused else _earliest(course.wake_at, wake_at)
     return replace(course, hold=hold, paused=paused, wake_at=wake)

@@ -23,6 +23,12 @@ class Metrics:
         self._requests = Counter(
             "volary_requests", "Inference requests answered, by HTTP status.", (*_LABELS, "code"), registry=self._registry
         )
+        self._synthetic = Counter(
+            "volary_synthetic_requests",
+            "Golden samples that the agent in the pod asked, by HTTP status.",
+            (*_LABELS, "code"),
+            registry=self._registry,
+        )
         self._by_code = {200: self._requests.labels(*self._labels, "200")}
         self.observe_request = self._histogram("volary_request_duration_seconds", "From a request's headers to its answer.")
         self.observe_inference = self._histogram("volary_inference_duration_seconds", "Inside ONNX Runtime.")
@@ -35,6 +41,10 @@ class Metrics:
         if child is None:
             child = self._by_code[code] = self._requests.labels(*self._labels, str(code))
         child.inc()
+
+    def count_synthetic(self, code: int) -> None:
+        """One more request of the agent's: not a client's, so it is in no other number."""
+        self._synthetic.labels(*self._labels, str(code)).inc()
 
     def mark_loaded(self) -> None:
         """The model is loaded."""

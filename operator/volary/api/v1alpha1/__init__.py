@@ -9,6 +9,7 @@ newer status). A document is accepted here if and only if the API server accepts
 
 from volary.api.v1alpha1.analysis import Analysis, ErrorAnalysis, OnInconclusive
 from volary.api.v1alpha1.base import Spec, Status, cel, duration, percent, rule
+from volary.api.v1alpha1.checks import JobTemplate, Query, Synthetic, VerdictJob
 from volary.api.v1alpha1.memory import Evidence, PodCount, RolloutStatus
 from volary.api.v1alpha1.model import Model, Storage, Verify
 from volary.api.v1alpha1.resource import Metadata, ModelDeployment
@@ -16,14 +17,20 @@ from volary.api.v1alpha1.rollout import DEFAULT_STEPS, Rollout, Step
 from volary.api.v1alpha1.runtime import Resources, Runtime, RuntimeName
 from volary.api.v1alpha1.spec import ModelDeploymentSpec
 from volary.api.v1alpha1.status import Condition, HistoryEntry, ModelDeploymentStatus, Phase, RequestStatus, RevisionStatus
+from volary.api.v1alpha1.verdicts import Checks, GoldenCount, GoldenState, JobState, QueryState
 
 __all__ = [
     "DEFAULT_STEPS",
     "Analysis",
+    "Checks",
     "Condition",
     "ErrorAnalysis",
     "Evidence",
+    "GoldenCount",
+    "GoldenState",
     "HistoryEntry",
+    "JobState",
+    "JobTemplate",
     "Metadata",
     "Model",
     "ModelDeployment",
@@ -32,6 +39,8 @@ __all__ = [
     "OnInconclusive",
     "Phase",
     "PodCount",
+    "Query",
+    "QueryState",
     "RequestStatus",
     "Resources",
     "RevisionStatus",
@@ -43,6 +52,8 @@ __all__ = [
     "Status",
     "Step",
     "Storage",
+    "Synthetic",
+    "VerdictJob",
     "Verify",
     "cel",
     "duration",

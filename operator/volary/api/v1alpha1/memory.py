@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from volary.api.v1alpha1.base import Status
+from volary.api.v1alpha1.verdicts import Checks
 
 
 class Evidence(Status):
@@ -45,6 +46,8 @@ class RolloutStatus(Status):
     """Index into spec.rollout.steps; -1 while the pods start; the number of steps while promoting."""
     step_started_at: datetime | None = None
     evidence: Evidence = Evidence()
+    checks: Checks = Checks()
+    """Verdicts from outside."""
     waiting_since: datetime | None = None
     """Since when its pods are fewer than wanted; the progress deadline counts from here."""
     counts: tuple[PodCount, ...] = ()
