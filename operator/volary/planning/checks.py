@@ -156,4 +156,4 @@ def unavailable(desired: Desired) -> Problem | None:
     """Why no query of the spec will ever have a value."""
     if desired.prometheus or not effective(desired).queries:
         return None
-    return Problem(reason=Reason.QUERIES_UNAVAILABLE, message=f"{queries.NO_PROMETHEUS}: no canary passes its queries")
+    return Problem(reason=Reason.QUERIES_UNAVAILABLE, message=f"{queries.NO_PROMETHEUS}, so no canary passes its queries")

@@ -16,7 +16,7 @@ from volary.planning.outside import Measurement, Question
 
 _PLACE = re.compile(r"\{\{([a-z]+)\}\}")
 _SAFE = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")  # names of Kubernetes and revisions: nothing that PromQL gives a meaning
-NO_PROMETHEUS = "this operator has no Prometheus (VOLARY_PROMETHEUS_URL is not set)"
+NO_PROMETHEUS = "this operator has no Prometheus: VOLARY_PROMETHEUS_URL is not set"
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:
