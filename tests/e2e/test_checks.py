@@ -79,8 +79,8 @@ def test_a_query_out_of_range_rolls_back_and_one_in_range_does_not(checked: Serv
 
 def test_without_an_answer_the_canary_waits_and_goes_on_when_there_is_one(checked: Serving, prometheus: Prometheus) -> None:
     deploy(checked, "6.0.0", queries=[query(OF_THE_CANARY, min=0)], onInconclusive="Pause")
-    retried = checked.until_said("EvidenceInconclusive", "Paused", 60) if checked.watch.phase != "Serving" else ""
-    assert "waits for query rate (Prometheus" in retried
+    message = checked.until_said("EvidenceInconclusive", "Paused", 60)
+    assert "waits for query rate (Prometheus" in message
     with prometheus.running():
         checked.until_serving("6.0.0")
     back(checked)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import threading
@@ -92,7 +91,7 @@ class Prometheus:
             addresses = [f"{pod['status']['podIP']}:{SERVER_PORT}" for pod in pods if pod["status"].get("podIP")]
             fresh = self._targets.with_suffix(".new")
             fresh.write_text(json.dumps([{"targets": addresses}]))
-            os.replace(fresh, self._targets)
+            fresh.replace(self._targets)
 
 
 def _ready() -> bool:

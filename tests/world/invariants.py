@@ -260,12 +260,8 @@ def _is_allowed(action: Action, seen: Observed, turn: Turn, request: str) -> Non
                 isinstance(seen.traffic, Shared) and not any(w.ready for w in seen.workloads if w.revision != name)
             )
             assert not alone or seen.ready(name) == 0, f"{name} serves alone and is deleted"
-        case StartCheck(visit=visit):
-            assert roles.candidate is not None, "a Job judges nobody"
-            assert visit.revision == roles.candidate.id, "a Job judges a revision that is no candidate"
-            assert not any(job.object_name == _job_name(action) for job in seen.outside.jobs), "a Job is started twice"
-        case DeleteCheck(name=name):
-            assert any(job.object_name == name for job in seen.outside.jobs), "a Job that is not there is deleted"
+        case StartCheck() | DeleteCheck():
+            _judges_the_candidate(action, seen, roles.candidate)
         case Route(to=Only(revision=name)):
             _is_able(name, seen, turn.desired.spec.replicas)
         case Route(to=Shared()):
@@ -279,8 +275,15 @@ def _is_allowed(action: Action, seen: Observed, turn: Turn, request: str) -> Non
             pass
 
 
-def _job_name(action: StartCheck) -> str:
-    return jobs.object_name("fraud", action.visit.revision, action.visit.step, action.visit.job.name)
+def _judges_the_candidate(action: StartCheck | DeleteCheck, seen: Observed, candidate: Revision | None) -> None:
+    there = {job.object_name for job in seen.outside.jobs}
+    match action:
+        case StartCheck(visit=visit):
+            assert candidate is not None, "a Job judges nobody"
+            assert visit.revision == candidate.id, "a Job judges a revision that is no candidate"
+            assert jobs.object_name("fraud", visit.revision, visit.step, visit.job.name) not in there, "a Job is started twice"
+        case DeleteCheck(name=name):
+            assert name in there, "a Job that is not there is deleted"
 
 
 def _is_able(name: str, seen: Observed, replicas: int) -> None:
