@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
 
+import aiohttp
 import pytest
 
 from tests.e2e.serving import Model, Serving, names
 from tests.support import wait
-from tests.support.prometheus import Prometheus
+from tests.support.contract import CONTRACT
+from tests.support.prometheus import URL, Prometheus
+from volary.adapters.prometheus import HttpPrometheus
 from volary.common.names import COMPONENT_LABEL, SERVER_PORT
+from volary.planning.outside import Measurement, Question
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,6 +81,18 @@ def test_a_query_out_of_range_rolls_back_and_one_in_range_does_not(checked: Serv
         deploy(checked, "6.0.0", queries=[query(OF_THE_CANARY, min=0.5)])
         checked.until_serving("6.0.0")
     back(checked)
+
+
+def test_the_real_one_keeps_the_contract(prometheus: Prometheus) -> None:
+    async def asked() -> tuple[Measurement, ...]:
+        async with aiohttp.ClientSession() as session:
+            questions = [Question(name=f"q{number}", text=text) for number, (text, _, _) in enumerate(CONTRACT)]
+            return await HttpPrometheus(session, URL).ask(questions, datetime.now(UTC))
+
+    with prometheus.running():
+        found = asyncio.run(asked())
+    for (text, value, why), one in zip(CONTRACT, found, strict=True):
+        assert (one.value, one.why[: len(why)]) == (value, why), text
 
 
 def test_without_an_answer_the_canary_waits_and_goes_on_when_there_is_one(checked: Serving, prometheus: Prometheus) -> None:

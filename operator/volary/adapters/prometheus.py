@@ -58,7 +58,7 @@ class HttpPrometheus:
                 return None, "Prometheus does not answer in time"
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 return None, f"Prometheus cannot be reached ({type(error).__name__})"
-        return (None, "Prometheus answers too much") if body is None else parse(status, body)
+        return (None, "the answer is too large or compressed") if body is None else parse(status, body)
 
     async def _read(self, text: str) -> tuple[int, bytes | None]:
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
