@@ -10,9 +10,11 @@ from urllib.request import urlopen
 import aiohttp
 import pytest
 
-from tests.e2e.serving import Model, Serving, names
+from tests.demo.stage import OPERATOR_NAMESPACE
+from tests.e2e.serving import Model, Serving, another_revision, names
 from tests.support import wait
 from tests.support.contract import CONTRACT
+from tests.support.names import resolved
 from tests.support.prometheus import URL, Prometheus
 from volary.adapters.prometheus import HttpPrometheus
 from volary.common.names import COMPONENT_LABEL, SERVER_PORT
@@ -59,13 +61,14 @@ def prometheus(checked: Serving, tmp_path_factory: pytest.TempPathFactory) -> Pr
     return Prometheus(checked.stage.kubectl, checked.watch.namespace, tmp_path_factory.mktemp("prometheus"))
 
 
-def deploy(serving: Serving, version: str, **analysis: Any) -> None:
-    serving.apply(version, replicas=1, rollout=rollout(**analysis))
+def deploy(serving: Serving, version: str, purpose: str, **analysis: Any) -> None:
+    """As a revision of its own: neither failed nor promoted before."""
+    serving.apply(version, replicas=1, rollout=rollout(**analysis), **another_revision(purpose))
 
 
 def back(serving: Serving) -> None:
     """1.0.0 serves; it has proved itself, so no check holds it up."""
-    deploy(serving, "1.0.0")
+    serving.apply("1.0.0", replicas=1, rollout=rollout())
     serving.until_serving("1.0.0")
 
 
@@ -75,10 +78,10 @@ def jobs(serving: Serving) -> list[str]:
 
 def test_a_query_out_of_range_rolls_back_and_one_in_range_does_not(checked: Serving, prometheus: Prometheus) -> None:
     with prometheus.running():
-        deploy(checked, "2.0.0", queries=[query(OF_THE_CANARY, max=0.5)])
+        deploy(checked, "2.0.0", "slow", queries=[query(OF_THE_CANARY, max=0.5)])
         message = checked.until_said("QueryFailed", "RolledBack", 90)
         assert "is above 0.5, 3 of 3 in a row" in message
-        deploy(checked, "6.0.0", queries=[query(OF_THE_CANARY, min=0.5)])
+        deploy(checked, "6.0.0", "fast", queries=[query(OF_THE_CANARY, min=0.5)])
         checked.until_serving("6.0.0")
     back(checked)
 
@@ -96,7 +99,7 @@ def test_the_real_one_keeps_the_contract(prometheus: Prometheus) -> None:
 
 
 def test_without_an_answer_the_canary_waits_and_goes_on_when_there_is_one(checked: Serving, prometheus: Prometheus) -> None:
-    deploy(checked, "6.0.0", queries=[query(OF_THE_CANARY, min=0)], onInconclusive="Pause")
+    deploy(checked, "6.0.0", "away", queries=[query(OF_THE_CANARY, min=0)], onInconclusive="Pause")
     message = checked.until_said("EvidenceInconclusive", "Paused", 60)
     assert "waits for query rate (Prometheus" in message
     with prometheus.running():
@@ -106,12 +109,21 @@ def test_without_an_answer_the_canary_waits_and_goes_on_when_there_is_one(checke
 
 def test_a_job_says_yes_or_no(checked: Serving, stage: Stage) -> None:
     template = {"image": stage.images.server, "command": ["python3", "-c", JUDGE], "resources": {"requests": {"cpu": "10m"}}}
-    deploy(checked, "2.0.0", jobs=[{"name": "judge", "template": template | {"args": ["9.9.9"]}}])
-    message = checked.until_said("JobFailed", "RolledBack", 60)
-    assert "job judge of step 1: expected version 9.9.9, found ['2.0.0']" in message
-    wait.until(
-        "the Job is gone with the rollout", lambda: not any("judge" in name for name in jobs(checked)), 30, seen=lambda: jobs(checked)
-    )
+    with resolved(stage.kubectl.kubeconfig, checked.watch.namespace):
+        deploy(checked, "2.0.0", "no", jobs=[{"name": "judge", "template": template | {"args": ["9.9.9"]}}])
+        message = checked.until_said("JobFailed", "RolledBack", 90)
+        assert "job judge of step 1: expected version 9.9.9, found ['2.0.0']" in message
+        wait.until("the Job is gone with the rollout", lambda: not jobs(checked), 30, seen=lambda: jobs(checked))
+        deploy(checked, "2.0.0", "yes", jobs=[{"name": "judge", "template": template}])
+        wait.until("a Job judges", lambda: jobs(checked), 60)
+        delete_operator(stage)  # what the Job says is read off it by whoever comes after
+        checked.until_serving("2.0.0", 120)
+    back(checked)
+
+
+def delete_operator(stage: Stage) -> None:
+    for pod in stage.operator_pods():
+        stage.kubectl.delete("Pod", OPERATOR_NAMESPACE, pod["metadata"]["name"], "--wait=false")
 
 
 def test_golden_samples_stand_in_for_clients_that_send_nothing(stage: Stage, namespace: str) -> None:
