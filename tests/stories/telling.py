@@ -12,16 +12,21 @@ from volary.api.v1alpha1 import RevisionStatus
 from volary.common.durations import show as show_duration
 from volary.planning.model import (
     Action,
+    DeleteAutoscaler,
+    DeleteBudget,
     DeleteCheck,
     DeletePreflight,
     DeleteRevision,
     DeleteWorkload,
+    EnsureAutoscaler,
+    EnsureBudget,
     EnsureWorkload,
     MarkRevision,
     NoService,
     Only,
     RecordRevision,
     Route,
+    Scaling,
     Shared,
     StartCheck,
     StartPreflight,
@@ -67,6 +72,13 @@ class Story:
     def asks(self, request: str) -> None:
         self.says(f"a person asks: {request}")
         self.world.request = request
+
+    def scales(self, text: str, replicas: int) -> None:
+        """Somebody else writes the number of stable's pods."""
+        self.says(text)
+        stable = self.world.roles().stable
+        assert stable is not None
+        self.world.cluster.deployments[stable.id] = replicas
 
     def goes_on(self, **span: float) -> None:
         """Turn after turn for so long."""
@@ -115,7 +127,7 @@ class Story:
     def _name(self, revision: str) -> str:
         return self.world.cluster.revisions[revision].version if revision in self.world.cluster.revisions else revision
 
-    def _action(self, action: Action) -> str:
+    def _action(self, action: Action) -> str:  # noqa: C901 -- one case for each action
         match action:
             case StartPreflight() | DeletePreflight():
                 text = f"{'start' if isinstance(action, StartPreflight) else 'delete'} the preflight"
@@ -125,8 +137,8 @@ class Story:
                 text = f"mark {self._name(name)}: promoted {promoted or '-'}, failed {failed.reason if failed else '-'}"
             case DeleteRevision(revision=name):
                 text = f"forget {self._name(name)}"
-            case EnsureWorkload(revision=revision, replicas=replicas):
-                text = f"{replicas} pods of {revision.version}"
+            case EnsureWorkload(revision=revision, replicas=replicas, floating=floating):
+                text = f"{replicas} pods of {revision.version}{', from now on scaled by others' if floating else ''}"
             case DeleteWorkload(revision=name):
                 text = f"no pods of {self._name(name)}"
             case StartCheck(visit=visit):
@@ -135,9 +147,22 @@ class Story:
                 text = f"delete job {name.split('-', 2)[2]}"
             case Route(to=to):
                 text = f"traffic to {self._traffic(to)}"
+            case EnsureAutoscaler() | DeleteAutoscaler() | EnsureBudget() | DeleteBudget():
+                text = self._scaling(action)
             case _:
                 assert_never(action)
         return text
+
+    def _scaling(self, action: Scaling) -> str:
+        match action:
+            case EnsureAutoscaler(autoscaler=wanted):
+                return f"autoscaler of {self._name(wanted.revision)}: {wanted.spec.min_replicas} to {wanted.spec.max_replicas} pods"
+            case DeleteAutoscaler(revision=name):
+                return f"no autoscaler of {self._name(name)}"
+            case EnsureBudget(budget=budget):
+                return f"disruption budget: {budget.model_dump(exclude_none=True)}"
+            case DeleteBudget():
+                return "no disruption budget"
 
     def _traffic(self, to: Traffic) -> str:
         match to:
@@ -149,3 +174,11 @@ class Story:
                 return "nobody"
             case _:
                 assert_never(to)
+
+
+def serving(title: str, versions: dict[str, Bundle] | None = None, **fields: Any) -> Story:
+    """1.0.0 serves since a minute."""
+    told = Story.of(title, bundles=versions, **fields)
+    told.goes_on(minutes=1)
+    told.begins_here(f"version 1.0.0 serves with {told.world.spec.replicas} pods")
+    return told

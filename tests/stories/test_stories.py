@@ -3,21 +3,19 @@
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.stories.telling import Story
+from tests.stories import outside
+from tests.stories.telling import Story, serving
 from tests.world import bundles
-from tests.world.bundles import Bundle
 from volary.api.v1alpha1 import Phase
 from volary.common.reasons import Reason
 from volary.planning.model import Problem
-from volary.planning.outside import Ending
 
 GOLDEN = Path(__file__).parent / "golden"
 Play = Callable[[], Story]
-STORIES: dict[str, tuple[Play, Phase]] = {}
+STORIES: dict[str, tuple[Play, Phase]] = {play.__name__: (play, phase) for play, phase in outside.STORIES}
 
 
 def ends(phase: Phase) -> Callable[[Play], Play]:
@@ -26,14 +24,6 @@ def ends(phase: Phase) -> Callable[[Play], Play]:
         return play
 
     return note
-
-
-def serving(title: str, versions: dict[str, Bundle] | None = None, **fields: Any) -> Story:
-    """1.0.0 serves since a minute."""
-    told = Story.of(title, bundles=versions, **fields)
-    told.goes_on(minutes=1)
-    told.begins_here(f"version 1.0.0 serves with {told.world.spec.replicas} pods")
-    return told
 
 
 # ---- all goes well ------------------------------------------------------------------------------
@@ -232,87 +222,29 @@ def paused_and_scaled() -> Story:
     return told
 
 
-# ---- verdicts from outside --------------------------------------------------------------------------
-
-P99 = {"name": "p99", "query": 'job:latency:p99{revision="{{revision}}"}', "max": 0.25, "interval": "20s"}
-
-
-def checked(**analysis: Any) -> dict[str, Any]:
-    """spec.rollout with one step and these checks."""
-    return {"steps": [{"weight": 25, "duration": "1m"}], "analysis": {"interval": "20s", **analysis}}
-
-
-@ends(Phase.ROLLED_BACK)
-def a_query_is_out_of_range() -> Story:
-    told = serving("Prometheus says three times in a row that the canary is too slow; no request failed", rollout=checked(queries=[P99]))
-    told.world.cluster.outside.values["p99"] = 0.12
+@ends(Phase.SERVING)
+def an_autoscaler_in_a_canary() -> Story:
+    told = serving("An autoscaler scales stable in the middle of a canary: the canary keeps its share, and takes over with as many pods")
+    told.edits("spec.autoscaling: 2 to 8 pods", replicas=None, autoscaling={"minReplicas": 2, "maxReplicas": 8, "requestsPerSecond": 20})
+    told.goes_on(seconds=30)
     told.deploys("2.0.0")
-    told.goes_on(seconds=20)
-    told.says("p99 of the canary is 0.31 s now")
-    told.world.cluster.outside.values["p99"] = 0.31
+    told.goes_on(seconds=40)
+    told.scales("the autoscaler makes 6 pods of stable", 6)
     told.goes_on(minutes=5)
-    return told
-
-
-@ends(Phase.PAUSED)
-def prometheus_is_away() -> Story:
-    told = serving(
-        "Prometheus is away: no value is no pass, so the step is extended, then waits for a person", rollout=checked(queries=[P99])
-    )
-    told.world.cluster.outside.values["p99"] = "Prometheus does not answer in time"
-    told.deploys("2.0.0")
-    told.goes_on(minutes=8)
+    told.scales("the autoscaler makes 2 pods of stable", 2)
+    told.goes_on(minutes=1)
+    told.edits("spec.replicas: 3, no autoscaling", replicas=3, autoscaling=None)
+    told.goes_on(minutes=1)
     return told
 
 
 @ends(Phase.SERVING)
-def no_prometheus_and_a_dry_run() -> Story:
-    told = serving(
-        "The operator has no Prometheus: the condition says so; marked dryRun, the query holds nothing up", rollout=checked(queries=[P99])
-    )
-    told.world.cluster.outside.prometheus = False
-    told.deploys("2.0.0")
-    told.goes_on(minutes=2)
-    told.edits("spec.rollout.analysis.queries[0].dryRun: true", rollout=checked(queries=[{**P99, "dryRun": True}]))
-    told.goes_on(minutes=5)
-    return told
-
-
-@ends(Phase.ROLLED_BACK)
-def a_job_says_no() -> Story:
-    smoke = {"name": "smoke", "template": {"image": "team/smoke:1"}}
-    told = serving("A Job of the user's asks the canary what it should not know, and says no", rollout=checked(jobs=[smoke]))
-    told.world.cluster.outside.fates["smoke"] = (Ending.FAILED, "expected class 3 for img-17, found 8")
-    told.deploys("2.0.0")
-    told.goes_on(minutes=5)
-    return told
-
-
-@ends(Phase.SERVING)
-def a_job_in_one_step_says_yes() -> Story:
-    late = {"name": "late", "template": {"image": "team/smoke:1"}, "atStep": 2}
-    rollout = {"steps": [{"weight": 25, "duration": "20s"}, {"weight": 50, "duration": "20s"}]}
-    told = serving("A Job judges in the second step; its object goes with the rollout", rollout=rollout | {"analysis": {"jobs": [late]}})
-    told.deploys("2.0.0")
-    told.goes_on(minutes=5)
-    return told
-
-
-@ends(Phase.SERVING)
-def no_traffic_but_golden_samples() -> Story:
-    told = serving("Nobody sends requests; golden samples stand in for clients", rate=0, rollout=checked(synthetic={"enabled": True}))
-    told.deploys("2.0.0")
-    told.goes_on(minutes=8)
-    return told
-
-
-@ends(Phase.ROLLED_BACK)
-def a_golden_sample_goes_wrong_in_the_canary() -> Story:
-    told = serving(
-        "The canary proved itself when it started; under traffic it answers a golden sample otherwise",
-        {"2.0.0": Bundle(wrong=True)},
-        rollout=checked(synthetic={"enabled": True, "rate": 1}),
-    )
+def somebody_scales_where_no_number_is_given() -> Story:
+    told = serving("spec.replicas is absent: as many pods as somebody makes of the Deployment, through a canary too")
+    told.edits("spec.replicas is removed", replicas=None)
+    told.goes_on(seconds=30)
+    told.scales("somebody scales the Deployment to 5", 5)
+    told.goes_on(seconds=30)
     told.deploys("2.0.0")
     told.goes_on(minutes=5)
     return told

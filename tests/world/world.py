@@ -110,6 +110,8 @@ class World:
             traffic=cluster.traffic,
             outside=self._outside(desired),
             sample=Sample(at=cluster.now, counts=cluster.counts()) if due else None,
+            autoscalers=tuple(cluster.autoscalers.values()),
+            budget=cluster.budget,
         )
 
     def _outside(self, desired: Desired) -> Outside:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.unit.planning.builders import desired
 from volary.api.v1alpha1 import Analysis, JobTemplate, VerdictJob
 from volary.common.names import CHECK_LABEL, COMPONENT_LABEL, MODEL_LABEL, RECIPE_LABEL, REVISION_LABEL, STEP_LABEL
-from volary.planning import jobs, resources
+from volary.planning import check_bodies, jobs
 from volary.planning.evidence import Verdict
 from volary.planning.outside import Ending, Outside, SeenJob, Visit
 
@@ -35,7 +35,7 @@ def test_names_fit_and_differ(name: str, check: str, step: int) -> None:
 
 
 def test_a_job_is_one_try_with_a_deadline_and_no_service_selects_its_pod() -> None:
-    body = resources.check_job(desired(), visit(timeout="90s"))
+    body = check_bodies.check_job(desired(), visit(timeout="90s"))
     spec, labels = body["spec"], body["spec"]["template"]["metadata"]["labels"]
     assert body["metadata"]["name"] == f"fraud-{REVISION}-2-smoke"
     assert (spec["backoffLimit"], spec["activeDeadlineSeconds"]) == (0, 90)
@@ -46,7 +46,7 @@ def test_a_job_is_one_try_with_a_deadline_and_no_service_selects_its_pod() -> No
 
 def test_a_job_is_confined_whatever_its_user_wrote() -> None:
     template = JobTemplate(image="team/smoke:1", command=("sh",), args=("-c", "true"), service_account_name="smoke")
-    pod = resources.check_job(desired(), visit(template=template.model_dump(by_alias=True)))["spec"]["template"]["spec"]
+    pod = check_bodies.check_job(desired(), visit(template=template.model_dump(by_alias=True)))["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     assert pod["automountServiceAccountToken"] is False
     assert pod["serviceAccountName"] == "smoke"
@@ -61,7 +61,7 @@ def test_a_job_is_confined_whatever_its_user_wrote() -> None:
 
 def test_a_job_is_told_whom_it_judges() -> None:
     template = {"image": "i", "env": [{"name": "MODE", "value": "quick"}]}
-    (container,) = resources.check_job(desired(), visit(template=template))["spec"]["template"]["spec"]["containers"]
+    (container,) = check_bodies.check_job(desired(), visit(template=template))["spec"]["template"]["spec"]["containers"]
     assert {one["name"]: one["value"] for one in container["env"]} == {
         "VOLARY_CANARY_URL": f"http://fraud-{REVISION}",
         "VOLARY_STABLE_URL": "http://fraud-1a2b3c4d5e",

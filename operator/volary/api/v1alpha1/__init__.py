@@ -14,7 +14,8 @@ from volary.api.v1alpha1.memory import Evidence, PodCount, RolloutStatus
 from volary.api.v1alpha1.model import Model, Storage, Verify
 from volary.api.v1alpha1.resource import Metadata, ModelDeployment
 from volary.api.v1alpha1.rollout import DEFAULT_STEPS, Rollout, Step
-from volary.api.v1alpha1.runtime import Resources, Runtime, RuntimeName
+from volary.api.v1alpha1.runtime import PodTemplate, Resources, Runtime, RuntimeName, Toleration, TopologySpread
+from volary.api.v1alpha1.scaling import Autoscaling, DisruptionBudget
 from volary.api.v1alpha1.spec import ModelDeploymentSpec
 from volary.api.v1alpha1.status import Condition, HistoryEntry, ModelDeploymentStatus, Phase, RequestStatus, RevisionStatus
 from volary.api.v1alpha1.verdicts import Checks, GoldenCount, GoldenState, JobState, QueryState
@@ -22,8 +23,10 @@ from volary.api.v1alpha1.verdicts import Checks, GoldenCount, GoldenState, JobSt
 __all__ = [
     "DEFAULT_STEPS",
     "Analysis",
+    "Autoscaling",
     "Checks",
     "Condition",
+    "DisruptionBudget",
     "ErrorAnalysis",
     "Evidence",
     "GoldenCount",
@@ -39,6 +42,7 @@ __all__ = [
     "OnInconclusive",
     "Phase",
     "PodCount",
+    "PodTemplate",
     "Query",
     "QueryState",
     "RequestStatus",
@@ -53,6 +57,8 @@ __all__ = [
     "Step",
     "Storage",
     "Synthetic",
+    "Toleration",
+    "TopologySpread",
     "VerdictJob",
     "Verify",
     "cel",
