@@ -251,7 +251,9 @@ BAD = (
     Case("job-without-image", {f"{ANALYSIS}.jobs": [{"name": "smoke", "template": {}}]}, "template.image: Required value"),
     Case("job-step-none", {f"{ANALYSIS}.jobs": [JOB | {"atStep": 0}]}, "jobs[].atStep must be between 1 and 20"),
     Case("job-step-of-none", {f"{ANALYSIS}.jobs": [JOB | {"atStep": 3}]}, "names a step that spec.rollout.steps has not"),
-    Case("job-secret", {f"{ANALYSIS}.jobs": [JOB | {"template": JOB_TEMPLATE | {"env": [{"name": "K", "valueFrom": {}}]}}]}, "unknown field"),
+    Case(
+        "job-secret", {f"{ANALYSIS}.jobs": [JOB | {"template": JOB_TEMPLATE | {"env": [{"name": "K", "valueFrom": {}}]}}]}, "unknown field"
+    ),
     Case(
         "job-variable-of-ours",
         {f"{ANALYSIS}.jobs": [JOB | {"template": JOB_TEMPLATE | {"env": [{"name": "VOLARY_CANARY_URL"}]}}]},

@@ -62,6 +62,9 @@ def specs() -> st.SearchStrategy[dict[str, Any]]:
         minRequests=st.integers(0, 1_000_000_000),
         interval=_DURATION,
         onInconclusive=st.sampled_from([str(word) for word in OnInconclusive]),
+        queries=_queries(),
+        jobs=_jobs(),
+        synthetic=_some(enabled=st.booleans(), rate=st.integers(1, 50), dryRun=st.booleans()),
     )
     rollout = _some(
         steps=_steps(), analysis=analysis, progressDeadline=_DURATION, paused=st.booleans(), minReadySeconds=st.integers(0, 3600)
@@ -71,6 +74,31 @@ def specs() -> st.SearchStrategy[dict[str, Any]]:
         st.fixed_dictionaries({"model": model, "runtime": runtime}, optional={"replicas": st.integers(1, 1000), **common}),
         st.fixed_dictionaries({"model": model, "runtime": runtime, "autoscaling": _autoscaling()}, optional=common),
     )
+
+
+def _queries() -> st.SearchStrategy[list[dict[str, Any]]]:
+    bound = st.integers(-9, 0) | st.floats(-9, 0)
+    one = st.fixed_dictionaries(
+        {"name": _WORD, "query": st.sampled_from(["up", 'x{r="{{revision}}"}', "a / b{n='{{name}}{{namespace}}'}"]), "min": bound},
+        optional={
+            "max": st.integers(0, 9) | st.floats(0, 9),
+            "interval": _DURATION,
+            "consecutive": st.integers(1, 100),
+            "dryRun": st.booleans(),
+        },
+    )
+    return st.lists(one, max_size=10, unique_by=lambda query: query["name"])
+
+
+def _jobs() -> st.SearchStrategy[list[dict[str, Any]]]:
+    words = st.lists(st.text(max_size=9), max_size=3)
+    variables = st.lists(st.fixed_dictionaries({"name": _NAME}, optional={"value": st.text(max_size=9)}), max_size=3)
+    template = st.fixed_dictionaries(
+        {"image": _NAME},
+        optional={"command": words, "args": words, "env": variables, "resources": _some(limits=_MAP), "serviceAccountName": _NAME},
+    )
+    one = st.fixed_dictionaries({"name": _WORD, "template": template}, optional={"timeout": _DURATION, "dryRun": st.booleans()})
+    return st.lists(one, max_size=5, unique_by=lambda job: job["name"])
 
 
 def _template() -> st.SearchStrategy[dict[str, Any]]:
