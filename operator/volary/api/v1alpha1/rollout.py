@@ -34,7 +34,8 @@ _WEIGHTS_INCREASE = rules.Rule(
 
 
 JOBS_HAVE_A_STEP = rules.Rule(
-    expression="self.analysis.jobs.all(job, !has(job.atStep) || job.atStep <= size(self.steps))",
+    expression="!has(self.analysis) || !has(self.analysis.jobs) || !has(self.steps)"  # absent in the default of spec.rollout
+    " || self.analysis.jobs.all(job, !has(job.atStep) || job.atStep <= size(self.steps))",
     message="analysis.jobs[].atStep names a step that spec.rollout.steps has not; the first step is 1",
     holds=lambda rollout: all(job.at_step is None or job.at_step <= len(rollout.steps) for job in rollout.analysis.jobs),
 )
