@@ -35,10 +35,12 @@ from volary.planning.model import (
     DeletePreflight,
     DeleteRevision,
     DeleteWorkload,
+    Directing,
     EnsureAutoscaler,
     EnsureBudget,
     EnsureWorkload,
     MarkRevision,
+    Preview,
     RecordRevision,
     Revision,
     Route,
@@ -97,8 +99,8 @@ class _Hands:
         """One action: one or two requests."""
         desired = self._desired
         match action:
-            case StartPreflight(request=request):
-                await self._apply(resources.preflight_job(desired, request))
+            case StartPreflight(request=request, stable=stable):
+                await self._apply(resources.preflight_job(desired, request, stable))
             case DeletePreflight(request=request):
                 await self._delete(JOBS, resources.preflight_name(desired.name, request))
             case RecordRevision(revision=revision):
@@ -113,14 +115,23 @@ class _Hands:
             case DeleteWorkload(revision=name):
                 await self._delete(DEPLOYMENTS, resources.revision_name(desired.name, name))
                 await self._delete(SERVICES, resources.revision_name(desired.name, name))
-            case Route(to=to):
-                await self._apply(resources.service(desired, to))
+            case Route() | Preview():
+                await self._direct(action)
             case EnsureAutoscaler() | DeleteAutoscaler() | EnsureBudget() | DeleteBudget():
                 await self._scale(action)
             case StartCheck() | DeleteCheck():
                 await self._judge(action)
             case _:
                 assert_never(action)
+
+    async def _direct(self, action: Directing) -> None:
+        match action:
+            case Route(to=to):
+                await self._apply(resources.service(self._desired, to))
+            case Preview(revision=shown) if shown is not None:
+                await self._apply(resources.preview_service(self._desired, shown))
+            case Preview():
+                await self._delete(SERVICES, resources.preview_name(self._desired.name))
 
     async def _judge(self, action: Checking) -> None:
         match action:

@@ -8,18 +8,20 @@ for them: while no client's request failed, what the agents prove is as good as 
 from collections.abc import Iterator
 from datetime import datetime
 
-from volary.api.v1alpha1 import Analysis, Checks, GoldenState, JobState, QueryState, RolloutStatus, VerdictJob, duration
+from volary.api.v1alpha1 import Analysis, Checks, GoldenState, JobState, QueryState, RolloutStatus, VerdictJob, analysis_of, duration
 from volary.common.reasons import Reason
 from volary.planning import evidence, jobs, queries, synthetic
 from volary.planning.evidence import Verdict
 from volary.planning.model import Action, DeleteCheck, Desired, Observed, Problem, StartCheck
 from volary.planning.outside import Question, Visit
 from volary.planning.roles import Roles
+from volary.planning.strategy import chosen
 
 
-def effective(desired: Desired) -> Analysis:
+def effective(desired: Desired, memory: RolloutStatus | None = None) -> Analysis:
     """How the canary is judged where it stands."""
-    return desired.spec.rollout.analysis
+    rollout, here = desired.spec.rollout, memory or desired.status.rollout
+    return analysis_of(rollout, here.step) if here is not None else rollout.analysis
 
 
 # ---- what is to be asked ----------------------------------------------------------------------
@@ -49,7 +51,7 @@ def wake_at(desired: Desired, memory: RolloutStatus, now: datetime) -> datetime 
     """When the next query is due."""
     if memory.step < 0 or not desired.prometheus:
         return None
-    return queries.wake_at(memory.checks.queries, effective(desired).queries, now)
+    return queries.wake_at(memory.checks.queries, effective(desired, memory).queries, now)
 
 
 # ---- what was answered ------------------------------------------------------------------------
@@ -57,7 +59,7 @@ def wake_at(desired: Desired, memory: RolloutStatus, now: datetime) -> datetime 
 
 def fold(desired: Desired, observed: Observed, memory: RolloutStatus) -> RolloutStatus:
     """The memory after a look. What was folded before changes nothing."""
-    analysis, outside = effective(desired), observed.outside
+    analysis, outside = effective(desired, memory), observed.outside
     live = (pod.uid for workload in observed.workloads for pod in workload.pods)
     golden = memory.checks.golden
     checks = Checks(
@@ -129,9 +131,9 @@ def show(memory: RolloutStatus) -> str:
 
 def _asked(desired: Desired, memory: RolloutStatus) -> tuple[VerdictJob, ...]:
     """Jobs of the step it is in; none while the pods start and while it grows to take over."""
-    if not 0 <= memory.step < len(desired.spec.rollout.steps):
+    if not 0 <= memory.step < len(chosen(desired.spec.rollout, desired.replicas).steps):
         return ()
-    return jobs.wanted(effective(desired), memory.step + 1)
+    return jobs.wanted(effective(desired, memory), memory.step + 1)
 
 
 # ---- what is to be done -----------------------------------------------------------------------
@@ -141,7 +143,7 @@ def actions(desired: Desired, observed: Observed, roles: Roles, memory: RolloutS
     """Jobs of this step that are not there, after those of other rollouts have gone. They touch nothing that serves."""
     if memory is None or roles.candidate is None or roles.stable is None:
         return tuple(DeleteCheck(name=job.object_name) for job in observed.outside.jobs if not job.terminating)
-    analysis, step = effective(desired), memory.step + 1
+    analysis, step = effective(desired, memory), memory.step + 1
     gone = [job for job in observed.outside.jobs if not jobs.is_current(job, analysis, memory.revision, step)]
     visits = [
         Visit(job=job, step=step, revision=memory.revision, version=roles.candidate.version, stable=roles.stable.id)

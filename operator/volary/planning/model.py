@@ -199,6 +199,7 @@ class Observed:
     workloads: tuple[Workload, ...] = ()
     strangers: tuple[Pod, ...] = ()  # live pods of the model without a workload (their Deployment was deleted)
     traffic: Traffic = NoService()
+    preview: str | None = None  # revision that the preview Service selects; None: there is none
     sample: Sample | None = None
     autoscalers: tuple[Autoscaler, ...] = ()
     budget: DisruptionBudget | None = None
@@ -227,6 +228,7 @@ class StartPreflight:
     """Create the Job that checks the spec's bundle."""
 
     request: str
+    stable: Revision | None = None  # whose clients the bundle has to get on with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,6 +285,16 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """Point the preview Service at a revision that gets no traffic yet; None: delete it."""
+
+    revision: str | None
+
+
+Directing = Route | Preview
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnsureAutoscaler:
     """Create or change the HorizontalPodAutoscaler of one revision."""
 
@@ -332,7 +344,7 @@ Action = (
     | DeleteRevision
     | EnsureWorkload
     | DeleteWorkload
-    | Route
+    | Directing
     | Scaling
     | Checking
 )
