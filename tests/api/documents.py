@@ -62,7 +62,7 @@ JOB_TEMPLATE: Final = {
     "command": ["python3"],
     "args": ["-m", "smoke"],
     "env": [{"name": "MODE", "value": "quick"}, {"name": "_EMPTY"}],
-    "resources": {"limits": {"memory": "64Mi", "cpu": 1}},
+    "resources": {"limits": {"memory": "64Mi", "cpu": "1"}},
     "serviceAccountName": "smoke",
 }
 

@@ -132,7 +132,7 @@ STEP_RATES = rules.Rule(
     message="in a step, with what it sets itself, errors.maxRate must not be below errors.tolerance: set both in its analysis",
     holds=_step_rates_hold,
 )
-CheckedRollout = Annotated[Rollout, NO_STEPS, NO_SURGE, NO_DELAY, STEP_RATES]
+CheckedRollout = Annotated[Rollout, NO_STEPS, NO_SURGE, NO_DELAY, STEP_RATES, JOBS_HAVE_A_STEP]
 
 
 def analysis_of(rollout: Rollout, step: int) -> Analysis:
