@@ -55,6 +55,18 @@ def document(fields: dict[str, Any] | None = None) -> dict[str, Any]:
     return body
 
 
+QUERY: Final = {"name": "p99", "query": "histogram_quantile(0.99, x)", "max": 0.25}
+JOB: Final = {"name": "smoke", "template": {"image": "team/smoke:1"}}
+JOB_TEMPLATE: Final = {
+    "image": "team/smoke:1",
+    "command": ["python3"],
+    "args": ["-m", "smoke"],
+    "env": [{"name": "MODE", "value": "quick"}, {"name": "_EMPTY"}],
+    "resources": {"limits": {"memory": "64Mi", "cpu": "1"}},
+    "serviceAccountName": "smoke",
+}
+
+
 def weights(*values: object) -> list[dict[str, object]]:
     """Steps of these weights."""
     return [{"weight": value} for value in values]
@@ -140,6 +152,17 @@ GOOD = (
     Case("surge-most", {SURGE: 1000, "spec.replicas": 2}),
     Case("scale-down-delay", {DELAY: "0s"}),
     Case("null-surge", {SURGE: None, DELAY: None, STEPS: [{"weight": 5, "analysis": None}]}),
+    Case("query-smallest", {f"{ANALYSIS}.queries": [{"name": "q", "query": "up", "max": 1}]}),
+    Case("query-of-all", {f"{ANALYSIS}.queries": [QUERY | {"min": -0.5, "interval": "1s", "consecutive": 100, "dryRun": True}]}),
+    Case(
+        "query-places", {f"{ANALYSIS}.queries": [QUERY | {"query": 'a{r="{{revision}}",s="{{stable}}"} / b{n="{{name}}-{{namespace}}"}'}]}
+    ),
+    Case("query-bounds-equal", {f"{ANALYSIS}.queries": [QUERY | {"min": 0.25}]}),
+    Case("queries-two", {f"{ANALYSIS}.queries": [QUERY, QUERY | {"name": "other"}]}),
+    Case("job-smallest", {f"{ANALYSIS}.jobs": [JOB]}),
+    Case("job-of-all", {f"{ANALYSIS}.jobs": [JOB | {"atStep": 2, "timeout": "1h", "dryRun": True, "template": JOB_TEMPLATE}]}),
+    Case("synthetic", {f"{ANALYSIS}.synthetic": {"enabled": True, "rate": 50, "dryRun": True}}),
+    Case("synthetic-empty", {f"{ANALYSIS}.synthetic": {}}),
     Case("min-requests", {f"{ANALYSIS}.minRequests": 1_000_000_000}),
     Case("paused", {"spec.rollout.paused": True}),
     Case("history-most", {"spec.history": 50}),
@@ -286,6 +309,38 @@ BAD = (
     Case("watch-short", {"spec.rollout.watchAfterPromotion": "30s"}, "watchAfterPromotion must be 1m or longer"),
     Case("watch-nothing", {"spec.rollout.watchAfterPromotion": "15m", f"{ANALYSIS}.errors": {"dryRun": True}}, "drop one"),
     Case("inconclusive-lower-case", {f"{ANALYSIS}.onInconclusive": "extend"}, 'supported values: "Extend", "Pause", "Promote", "Rollback"'),
+    Case("query-without-bounds", {f"{ANALYSIS}.queries": [{"name": "q", "query": "up"}]}, "write max, min or both"),
+    Case("query-bounds-crossed", {f"{ANALYSIS}.queries": [QUERY | {"min": 0.5}]}, "min must not be above max"),
+    Case("query-bound-text", {f"{ANALYSIS}.queries": [QUERY | {"max": "0.25"}]}, "must be of type number"),
+    Case("query-empty", {f"{ANALYSIS}.queries": [QUERY | {"query": ""}]}, "of {{...}} write only"),
+    Case("query-unknown-place", {f"{ANALYSIS}.queries": [QUERY | {"query": 'x{a="{{image}}"}'}]}, "of {{...}} write only {{revision}}"),
+    Case("query-place-with-spaces", {f"{ANALYSIS}.queries": [QUERY | {"query": "x{{ revision }}"}]}, "of {{...}} write only"),
+    Case("query-address", {f"{ANALYSIS}.queries": [QUERY | {"url": "http://x"}]}, 'unknown field "spec.rollout.analysis.queries[0].url"'),
+    Case("query-interval-zero", {f"{ANALYSIS}.queries": [QUERY | {"interval": "0s"}]}, "queries[].interval must be 1s or longer"),
+    Case(
+        "query-consecutive-none", {f"{ANALYSIS}.queries": [QUERY | {"consecutive": 0}]}, "queries[].consecutive must be between 1 and 100"
+    ),
+    Case("query-name-dots", {f"{ANALYSIS}.queries": [QUERY | {"name": "p.99"}]}, "write a name of lower-case letters"),
+    Case("queries-of-one-name", {f"{ANALYSIS}.queries": [QUERY, QUERY]}, "two of spec.rollout.analysis.queries have one name"),
+    Case("queries-too-many", {f"{ANALYSIS}.queries": [QUERY | {"name": f"q{n}"} for n in range(11)]}, "must have at most 10 items"),
+    Case("job-without-image", {f"{ANALYSIS}.jobs": [{"name": "smoke", "template": {}}]}, "template.image: Required value"),
+    Case("queries-without-steps", {f"{ANALYSIS}.queries": [QUERY], STEPS: []}, "are asked in the steps of a canary"),
+    Case("jobs-blue-green", {f"{ANALYSIS}.jobs": [JOB], "spec.rollout.strategy": "BlueGreen"}, "are asked in the steps of a canary"),
+    Case("synthetic-in-place", {f"{ANALYSIS}.synthetic": {"enabled": True}, "spec.update": "InPlace"}, "remove rollout.analysis.synthetic"),
+    Case("job-step-none", {f"{ANALYSIS}.jobs": [JOB | {"atStep": 0}]}, "jobs[].atStep must be between 1 and 20"),
+    Case("job-step-of-none", {f"{ANALYSIS}.jobs": [JOB | {"atStep": 3}]}, "names a step that spec.rollout.steps has not"),
+    Case(
+        "job-secret", {f"{ANALYSIS}.jobs": [JOB | {"template": JOB_TEMPLATE | {"env": [{"name": "K", "valueFrom": {}}]}}]}, "unknown field"
+    ),
+    Case(
+        "job-variable-of-ours",
+        {f"{ANALYSIS}.jobs": [JOB | {"template": JOB_TEMPLATE | {"env": [{"name": "VOLARY_CANARY_URL"}]}}]},
+        "names that begin with VOLARY_ are Volary's own",
+    ),
+    Case("job-privileged", {f"{ANALYSIS}.jobs": [JOB | {"template": JOB_TEMPLATE | {"securityContext": {}}}]}, "unknown field"),
+    Case("jobs-of-one-name", {f"{ANALYSIS}.jobs": [JOB, JOB]}, "two of spec.rollout.analysis.jobs have one name"),
+    Case("synthetic-rate-none", {f"{ANALYSIS}.synthetic": {"rate": 0}}, "synthetic.rate must be between 1 and 50"),
+    Case("synthetic-on", {f"{ANALYSIS}.synthetic": True}, "must be of type object"),
     Case("min-requests-negative", {f"{ANALYSIS}.minRequests": -1}, "minRequests must be between 0"),
     Case("paused-text", {"spec.rollout.paused": "yes"}, "must be of type boolean"),
     Case("paused-number", {"spec.rollout.paused": 1}, "must be of type boolean"),

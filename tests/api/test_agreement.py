@@ -30,13 +30,20 @@ def accepted(body: dict[str, Any]) -> bool:
 def filled(spec: dict[str, Any]) -> dict[str, Any]:
     """The spec with the models' defaults, without what is empty."""
     dumped = ModelDeploymentSpec.model_validate(spec).model_dump(mode="json", by_alias=True, exclude_none=True)
-    return without_empty(dumped)
+    found: dict[str, Any] = without_empty(dumped)
+    return found
 
 
-def without_empty(value: dict[str, Any]) -> dict[str, Any]:
-    """Drop empty maps: whether one is written says nothing."""
-    inner = {key: without_empty(item) if isinstance(item, dict) else item for key, item in value.items()}
-    return {key: item for key, item in inner.items() if item != {}}
+def without_empty(value: Any) -> Any:
+    """Drop empty maps, in lists too: whether one is written says nothing."""
+    match value:
+        case dict():
+            inner = {key: without_empty(item) for key, item in value.items()}
+            return {key: item for key, item in inner.items() if item != {}}
+        case list():
+            return [without_empty(item) for item in value]
+        case _:
+            return value
 
 
 @pytest.mark.parametrize("case", GOOD, ids=lambda case: case.id)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tests.cluster import Cluster, Images, load_images, up
 from tests.cluster.progress import Progress, Silent, step
 from tests.demo import bundles
-from tests.support import install, wait
+from tests.support import install, prometheus, wait
 from tests.support.kubectl import Body, Kubectl, KubectlFailed
 from volary.common import names
 
@@ -131,7 +131,7 @@ def prepare(progress: Progress | None = None) -> Stage:
 
 def install_operator(kubectl: Kubectl, images: Images) -> None:
     """Definition, roles, Deployment; waits until one pod of exactly this image is ready."""
-    documents = install.documents(asdict(images))
+    documents = install.documents(asdict(images), {"VOLARY_PROMETHEUS_URL": prometheus.URL})
     early = [d for d in documents if d["kind"] in {"Namespace", "CustomResourceDefinition"}]
     kubectl.apply(*early)
     kubectl.run("wait", "--for=condition=Established", f"crd/{names.PLURAL}.{names.GROUP}", "--timeout=30s")

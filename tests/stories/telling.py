@@ -14,6 +14,7 @@ from volary.planning.model import (
     Action,
     DeleteAutoscaler,
     DeleteBudget,
+    DeleteCheck,
     DeletePreflight,
     DeleteRevision,
     DeleteWorkload,
@@ -31,6 +32,7 @@ from volary.planning.model import (
     Route,
     Scaling,
     Shared,
+    StartCheck,
     StartPreflight,
     Traffic,
     WriteSplit,
@@ -135,7 +137,7 @@ class Story:
     def _name(self, revision: str) -> str:
         return self.world.cluster.revisions[revision].version if revision in self.world.cluster.revisions else revision
 
-    def _action(self, action: Action) -> str:
+    def _action(self, action: Action) -> str:  # noqa: C901 -- one case for each action
         match action:
             case StartPreflight() | DeletePreflight():
                 text = f"{'start' if isinstance(action, StartPreflight) else 'delete'} the preflight"
@@ -153,6 +155,10 @@ class Story:
                 text = self._direct(action)
             case WriteSplit() | Nudge():
                 text = self._inside_pods(action)
+            case StartCheck(visit=visit):
+                text = f"start job {visit.job.name} of step {visit.step}"
+            case DeleteCheck(name=name):
+                text = f"delete job {name.split('-', 2)[2]}"
             case EnsureAutoscaler() | DeleteAutoscaler() | EnsureBudget() | DeleteBudget():
                 text = self._scaling(action)
             case _:
@@ -196,3 +202,11 @@ class Story:
                 return "what the pods say"
             case _:
                 assert_never(to)
+
+
+def serving(title: str, versions: dict[str, Bundle] | None = None, **fields: Any) -> Story:
+    """1.0.0 serves since a minute."""
+    told = Story.of(title, bundles=versions, **fields)
+    told.goes_on(minutes=1)
+    told.begins_here(f"version 1.0.0 serves with {told.world.spec.replicas} pods")
+    return told

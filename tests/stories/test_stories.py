@@ -7,17 +7,16 @@ from typing import Any
 
 import pytest
 
-from tests.stories import inplace
-from tests.stories.telling import Story
+from tests.stories import inplace, outside
+from tests.stories.telling import Story, serving
 from tests.world import bundles
-from tests.world.bundles import Bundle
 from volary.api.v1alpha1 import Phase
 from volary.common.reasons import Reason
 from volary.planning.model import Problem
 
 GOLDEN = Path(__file__).parent / "golden"
 Play = Callable[[], Story]
-STORIES: dict[str, tuple[Play, Phase]] = {}
+STORIES: dict[str, tuple[Play, Phase]] = {play.__name__: (play, phase) for play, phase in outside.STORIES}
 
 
 def ends(phase: Phase) -> Callable[[Play], Play]:
@@ -26,14 +25,6 @@ def ends(phase: Phase) -> Callable[[Play], Play]:
         return play
 
     return note
-
-
-def serving(title: str, versions: dict[str, Bundle] | None = None, **fields: Any) -> Story:
-    """1.0.0 serves since a minute."""
-    told = Story.of(title, bundles=versions, **fields)
-    told.goes_on(minutes=1)
-    told.begins_here(f"version 1.0.0 serves with {told.world.spec.replicas} pods")
-    return told
 
 
 def rollout(**fields: Any) -> dict[str, Any]:

@@ -15,8 +15,10 @@ INSTALL = REPOSITORY / "manifests" / "install"
 _VARIABLES = {"VOLARY_AGENT_IMAGE": "agent", "VOLARY_SERVER_IMAGE": "server"}
 
 
-def documents(images: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+def documents(images: Mapping[str, str] | None = None, variables: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
     """All objects in the order of the kustomization; `images` has any of the keys operator, agent, server.
+
+    `variables` are set besides those that are there.
 
     Raises KeyError for another key.
     """
@@ -25,6 +27,7 @@ def documents(images: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
     for container in (container for document in found for container in _containers(document)):
         if "operator" in wanted:
             container["image"] = wanted["operator"]
+        container.setdefault("env", []).extend({"name": name, "value": value} for name, value in (variables or {}).items())
         for variable in container.get("env", ()):
             if (image := wanted.get(_VARIABLES.get(variable["name"], ""))) is not None:
                 variable["value"] = image

@@ -86,6 +86,9 @@ def specs() -> st.SearchStrategy[dict[str, Any]]:
         drift=_some(tolerance=_PERCENT, dryRun=st.booleans()),
         restarts=_some(max=st.integers(0, 1000)),
         saturation=st.fixed_dictionaries({"maxInFlight": st.integers(1, 100_000)}),
+        queries=_queries(),
+        jobs=_jobs(),
+        synthetic=_some(enabled=st.booleans(), rate=st.integers(1, 50), dryRun=st.booleans()),
     )
     common = {"history": st.integers(1, 50), "disruptionBudget": _budget(), "update": st.sampled_from(["Replace", "InPlace"])}
     free, limited = {"rollout": _rollout(analysis), **common}, {"rollout": _limited(analysis), **common}
@@ -94,7 +97,19 @@ def specs() -> st.SearchStrategy[dict[str, Any]]:
         st.fixed_dictionaries({"model": model, "runtime": runtime, "replicas": st.integers(1, 1000)}, optional=limited),
         st.fixed_dictionaries({"model": model, "runtime": runtime, "autoscaling": _autoscaling()}, optional=free),
     )
-    return good.map(_counted)
+    return good.map(_counted).map(_asked)
+
+
+def _asked(spec: dict[str, Any]) -> dict[str, Any]:
+    """Without questions that nobody would ask."""
+    rollout = spec.get("rollout", {})
+    analysis = rollout.get("analysis", {})
+    if rollout.get("strategy") == "BlueGreen" or rollout.get("steps") == []:
+        for name in ("queries", "jobs"):
+            analysis.pop(name, None)
+    if spec.get("update") == "InPlace":
+        analysis.pop("synthetic", None)
+    return spec
 
 
 def _counted(spec: dict[str, Any]) -> dict[str, Any]:
@@ -105,6 +120,31 @@ def _counted(spec: dict[str, Any]) -> dict[str, Any]:
             analysis.pop(name, None)
         spec.pop("update", None)
     return spec
+
+
+def _queries() -> st.SearchStrategy[list[dict[str, Any]]]:
+    bound = st.integers(-9, 0) | st.floats(-9, 0)
+    one = st.fixed_dictionaries(
+        {"name": _WORD, "query": st.sampled_from(["up", 'x{r="{{revision}}"}', "a / b{n='{{name}}{{namespace}}'}"]), "min": bound},
+        optional={
+            "max": st.integers(0, 9) | st.floats(0, 9),
+            "interval": _DURATION,
+            "consecutive": st.integers(1, 100),
+            "dryRun": st.booleans(),
+        },
+    )
+    return st.lists(one, max_size=10, unique_by=lambda query: query["name"])
+
+
+def _jobs() -> st.SearchStrategy[list[dict[str, Any]]]:
+    words = st.lists(st.text(max_size=9), max_size=3)
+    variables = st.lists(st.fixed_dictionaries({"name": _NAME}, optional={"value": st.text(max_size=9)}), max_size=3)
+    template = st.fixed_dictionaries(
+        {"image": _NAME},
+        optional={"command": words, "args": words, "env": variables, "resources": _some(limits=_MAP), "serviceAccountName": _NAME},
+    )
+    one = st.fixed_dictionaries({"name": _WORD, "template": template}, optional={"timeout": _DURATION, "dryRun": st.booleans()})
+    return st.lists(one, max_size=5, unique_by=lambda job: job["name"])
 
 
 def _template() -> st.SearchStrategy[dict[str, Any]]:

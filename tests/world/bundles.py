@@ -19,6 +19,7 @@ class Bundle:
     errors: float = 0.0  # share of requests that fail with 5xx
     slow: float = 0.02  # share of requests that take longer than 50 ms
     odd: float = 0.1  # share of answers of class 1; the others are of class 0
+    wrong: bool = False  # golden samples are answered otherwise, once it has served for a while
 
 
 GOOD = Bundle()

@@ -14,6 +14,7 @@ from typing import assert_never
 
 from tests.world.bundles import GOOD, Bundle, passed
 from tests.world.holding import KUBELET, MOUNT, NUDGED, Hold
+from tests.world.others import Others
 from volary.api.v1alpha1 import DisruptionBudget, Update
 from volary.bundle.split import Split
 from volary.common.outcome import Outcome
@@ -26,6 +27,7 @@ from volary.planning.model import (
     Count,
     DeleteAutoscaler,
     DeleteBudget,
+    DeleteCheck,
     DeletePreflight,
     DeleteRevision,
     DeleteWorkload,
@@ -45,6 +47,7 @@ from volary.planning.model import (
     Route,
     Scaling,
     Shared,
+    StartCheck,
     StartPreflight,
     Traffic,
     Workload,
@@ -139,6 +142,7 @@ class Cluster:
     refusals: dict[str, Problem] = field(default_factory=dict)  # revision -> why no pod of it is admitted
     splits: dict[str, Written] = field(default_factory=dict)  # ConfigMaps, by shape
     deaf: bool = False  # nudges get lost
+    outside: Others = field(default_factory=Others)
     watch: Callable[[], None] = lambda: None
     _routes: list[tuple[datetime, Traffic]] = field(default_factory=list)
     _random: random.Random = field(default_factory=random.Random)
@@ -151,7 +155,7 @@ class Cluster:
 
     # ---- what the operator does -----------------------------------------------------------------
 
-    def apply(self, action: Action, version: str) -> None:
+    def apply(self, action: Action, version: str) -> None:  # noqa: C901 -- one case for each action
         """One action; `version` is the spec's, which a preflight checks."""
         match action:
             case StartPreflight() | DeletePreflight():
@@ -173,6 +177,8 @@ class Cluster:
                 self._direct(action)
             case WriteSplit() | Nudge():
                 self._inside_pods(action)
+            case StartCheck() | DeleteCheck():
+                self.outside.do(action, self.now)
             case _:
                 assert_never(action)
         self._control()
@@ -370,6 +376,7 @@ class Cluster:
     def _times(self, *, news: bool = False) -> Iterator[datetime]:
         yield from (job.ends for job in self.jobs.values() if job.problem is None)
         yield from (time for time, _ in self._routes)
+        yield from self.outside.times()
         for pod in self.pods:
             if pod.hold is not None and not (news and pod.ready):
                 yield from pod.hold.times()
@@ -435,6 +442,7 @@ class Cluster:
 
     def _serve(self, until: datetime) -> None:
         requests = self.rate * (until - self.now).total_seconds() + self._owed
+        self.outside.replay(self.pods, self._bundle_of, until - self.now)
         self.now = until
         endpoints = self.endpoints()
         self.served = self.served or bool(endpoints)

@@ -7,10 +7,11 @@ from datetime import timedelta
 from tests.world.world import Turn, World
 from volary.api.v1alpha1 import ModelDeploymentStatus, Phase, RolloutStatus
 from volary.common.reasons import Reason
-from volary.planning import evidence, identity, perspective, scaling, shape
+from volary.planning import checks, evidence, identity, jobs, perspective, scaling, shape
 from volary.planning.holdings import State, Written
 from volary.planning.model import (
     Action,
+    DeleteCheck,
     DeletePreflight,
     DeleteRevision,
     DeleteWorkload,
@@ -26,6 +27,7 @@ from volary.planning.model import (
     Revision,
     Route,
     Shared,
+    StartCheck,
     Traffic,
     Workload,
     WriteSplit,
@@ -100,6 +102,8 @@ class Guard:
             if moment < now:
                 continue
             assert wake is None or moment >= wake or not evidence.sample_due(desired, moment), "a sample is due before the wake-up"
+            asleep = wake is None or moment >= wake
+            assert asleep or not checks.due(desired, self.world.roles(), moment), "a query is due before the wake-up"
             later = plan(desired, replace(turn.observed, sample=None), moment)
             assert not later.actions, f"asleep until {wake}, but at {moment}: {later.actions}"
             assert not later.facts, f"asleep until {wake}, but at {moment}: {later.facts}"
@@ -121,6 +125,7 @@ class Guard:
         assert set(cluster.deployments) <= carriers, f"Deployments left over: {set(cluster.deployments) - carriers}"
         assert set(cluster.splits) <= carriers, f"ConfigMaps left over: {set(cluster.splits) - carriers}"
         assert roles.stable is None or cluster.selected() == in_use, "traffic is not where it belongs"
+        assert not cluster.outside.jobs, "a Job that judges is left over"
         assert len(cluster.revisions) <= self.world.spec.history + 2, "the history grows"
         if status.phase is Phase.SERVING:
             assert roles.stable is not None
@@ -162,7 +167,8 @@ def _status_is_truthful(turn: Turn) -> None:
     status, before = turn.plan.status, turn.desired.status
     conditions = {condition.type: condition for condition in status.conditions}
     assert status.observed_generation == turn.desired.generation
-    assert set(conditions) == {"Ready", "Reconciling", "Stalled", "Available"}
+    unasked = {"QueriesAvailable"} if checks.unavailable(turn.desired) else set()
+    assert set(conditions) == {"Ready", "Reconciling", "Stalled", "Available"} | unasked
     for condition in status.conditions:
         old = next((c for c in before.conditions if c.type == condition.type), None)
         same = old is not None and old.status == condition.status
@@ -337,6 +343,8 @@ def _is_allowed_outside(action: EnsureWorkload | DeleteWorkload | Route, seen: O
                 isinstance(seen.traffic, Shared) and not any(w.ready for w in seen.workloads if w.revision != name)
             )
             assert not alone or seen.ready(name) == 0, f"{name} serves alone and is deleted"
+        case StartCheck() | DeleteCheck():
+            _judges_the_candidate(action, seen, roles.candidate)
         case Route(to=Only(revision=name)):
             _is_able(name, seen, _pods(turn))
         case Route(to=Shared()):
@@ -372,6 +380,17 @@ def _pods_are_right(revision: Revision, replicas: int, seen: Observed, turn: Tur
 def _room_of(workload: Workload) -> int:
     ending = sum(pod.terminating for pod in workload.pods)
     return max(workload.replicas, len(workload.pods) - ending) + ending
+
+
+def _judges_the_candidate(action: StartCheck | DeleteCheck, seen: Observed, candidate: Revision | None) -> None:
+    there = {job.object_name for job in seen.outside.jobs}
+    match action:
+        case StartCheck(visit=visit):
+            assert candidate is not None, "a Job judges nobody"
+            assert visit.revision == candidate.id, "a Job judges a revision that is no candidate"
+            assert jobs.object_name("fraud", visit.revision, visit.step, visit.job.name) not in there, "a Job is started twice"
+        case DeleteCheck(name=name):
+            assert name in there, "a Job that is not there is deleted"
 
 
 def _is_able(name: str, seen: Observed, replicas: int) -> None:

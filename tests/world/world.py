@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.world.cluster import Cluster
 from volary.api.v1alpha1 import ModelDeploymentSpec, ModelDeploymentStatus
-from volary.planning import evidence, identity
+from volary.planning import checks, evidence, identity
 from volary.planning.model import (
     Desired,
     Images,
@@ -21,6 +21,7 @@ from volary.planning.model import (
     Revision,
     Sample,
 )
+from volary.planning.outside import Outside
 from volary.planning.plan import plan
 from volary.planning.roles import Roles, assign
 
@@ -100,6 +101,7 @@ class World:
             model_name="fraud",
             spec=self.spec,
             images=IMAGES,
+            prometheus=self.cluster.outside.prometheus,
             request=self.request,
             status=self.status,
         )
@@ -120,9 +122,24 @@ class World:
             written=tuple(cluster.splits.values()),
             holdings=cluster.holdings(),
             preview=cluster.preview,
+            outside=self._outside(desired),
             sample=Sample(at=cluster.now, counts=cluster.counts()) if due else None,
             autoscalers=tuple(cluster.autoscalers.values()),
             budget=cluster.budget,
+        )
+
+    def _outside(self, desired: Desired) -> Outside:
+        """What the others say of whom it is time to ask; to ask the agents is to have them go on."""
+        cluster = self.cluster
+        questions = checks.due(desired, self.roles(), cluster.now)
+        rate = checks.golden_rate(desired, cluster.now)
+        if rate:
+            cluster.outside.ask_agents(rate, cluster.now + timedelta(seconds=checks.golden_span(desired)))
+        pods = [pod for pod in cluster.pods if pod.ready and pod.gone is None]
+        return Outside(
+            measurements=cluster.outside.measure(questions, cluster.now),
+            jobs=cluster.outside.seen(cluster.now),
+            replies=cluster.outside.replies(pods) if rate else None,
         )
 
     def _preflight(self, request: str) -> Preflight:

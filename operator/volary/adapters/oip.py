@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
 from volary.bundle import limits
+from volary.common.names import SYNTHETIC_HEADER
 
 _ANSWER_BYTES = 64 * limits.MIB
 
@@ -84,11 +85,13 @@ class Http:
         return Readiness.READY if response.status == HTTPStatus.OK else Readiness.NOT_READY
 
     def infer(self, model: str, version: str, inputs: list[dict[str, Any]], timeout: float) -> Answer:
-        """See Server."""
+        """See Server. The server counts it apart from its clients' requests."""
         connection = http.client.HTTPConnection(self._host, self._port, timeout=timeout)
         body = json.dumps({"inputs": inputs}, allow_nan=False).encode()
         try:
-            connection.request("POST", f"{_path(model, version)}/infer", body, {"Content-Type": "application/json"})
+            connection.request(
+                "POST", f"{_path(model, version)}/infer", body, {"Content-Type": "application/json", SYNTHETIC_HEADER: "golden"}
+            )
             response = connection.getresponse()
             return _answer(response.status, response.read(_ANSWER_BYTES + 1))
         except TimeoutError:

@@ -23,12 +23,17 @@ def replay(
     for number, sample in enumerate(samples):
         patience.check()
         try:
-            answer = server.infer(model, version, [tensor.model_dump(mode="json") for tensor in sample.inputs], timeout)
+            ask(server, model, version, number, sample, tolerance, timeout=timeout)
         except TooSlow:
             raise Refused(Reason.GOLDEN_TIMEOUT, f"golden sample {number}: no answer within {timeout:g} s") from None
-        text = _judge(answer, sample, version, tolerance)
-        if text is not None:
-            raise Refused(Reason.GOLDEN_MISMATCH, f"golden sample {number}: {text}")
+
+
+def ask(server: Server, model: str, version: str, number: int, sample: Sample, tolerance: Golden, *, timeout: float) -> None:
+    """One sample. Raises Refused (GoldenMismatch), Unreachable or TooSlow."""
+    answer = server.infer(model, version, [tensor.model_dump(mode="json") for tensor in sample.inputs], timeout)
+    text = _judge(answer, sample, version, tolerance)
+    if text is not None:
+        raise Refused(Reason.GOLDEN_MISMATCH, f"golden sample {number}: {text}")
 
 
 def _judge(answer: Answer, sample: Sample, version: str, tolerance: Golden) -> str | None:

@@ -84,7 +84,7 @@ class InPlace:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        async with probes.serving(self._settings.host, self._settings.port, self._checks()) as self.port:
+        async with probes.serving(self._settings.host, self._settings.port, self._checks(), {}) as self.port:
             parts = [asyncio.ensure_future(self._watch()), asyncio.ensure_future(self._live())]
             ending = asyncio.ensure_future(stop.wait())
             await asyncio.wait((*parts, ending), return_when=asyncio.FIRST_COMPLETED)

@@ -12,7 +12,8 @@ import asyncio
 import logging
 import signal
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -23,13 +24,15 @@ from volary.adapters.oip import Readiness, Server, Unreachable
 from volary.adapters.storage import Storage
 from volary.agent import fetcher, golden, probes, termination
 from volary.agent.fetcher import Fetched
-from volary.agent.probes import Checks
+from volary.agent.probes import Checks, Requests
+from volary.agent.replay import Replay
 from volary.agent.retry import Patience, Stopped
 from volary.agent.source import Wanted
 from volary.bundle import formats
 from volary.bundle import golden as samples_of
 from volary.bundle.golden import Sample
 from volary.common import logs
+from volary.common.names import GOLDEN_PATH
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -70,6 +73,7 @@ class Sidecar:
         self._connect = connect
         self._server = server
         self._patience = patience
+        self._replay: Replay | None = None  # once there are samples
 
     async def run(self) -> int:
         """Live until SIGTERM (0) or trouble that stays (3 refused, 4 a neighbour failed)."""
@@ -77,7 +81,7 @@ class Sidecar:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        async with probes.serving(self.settings.host, self.settings.port, self._checks()) as self.port:
+        async with probes.serving(self.settings.host, self.settings.port, self._checks(), self._requests()) as self.port:
             life = asyncio.ensure_future(self._live())
             ending = asyncio.ensure_future(stop.wait())
             await asyncio.wait((life, ending), return_when=asyncio.FIRST_COMPLETED)
@@ -95,6 +99,15 @@ class Sidecar:
         fetched = await in_thread(self._fetch)
         samples = samples_in(fetched)
         self._enter(State.WAITING, path=str(fetched.path), digest=fetched.found.digest, downloaded=fetched.downloaded)
+        self._replay = self._replays(fetched, samples)
+        replaying = asyncio.ensure_future(self._replay.run())
+        try:
+            await self._serve(fetched, samples)
+        finally:
+            replaying.cancel()
+
+    async def _serve(self, fetched: Fetched, samples: tuple[Sample, ...]) -> None:
+        """Wait, prove, watch, again and again."""
         while True:
             await self._until_ready(fetched)
             self._enter(State.PROVING, samples=len(samples))
@@ -121,6 +134,18 @@ class Sidecar:
         golden.replay(
             self._server, self.settings.model, self._version(fetched), samples, tolerance, timeout=timeout, patience=self._patience
         )
+
+    def _replays(self, fetched: Fetched, samples: tuple[Sample, ...]) -> Replay:
+        """The samples as traffic, once somebody asks for it."""
+        tolerance, settings = fetched.manifest.golden, self.settings
+
+        async def ask(number: int) -> None:
+            if tolerance is None:
+                return
+            sample, version, timeout = samples[number], self._version(fetched), settings.golden_timeout
+            await in_thread(lambda: golden.ask(self._server, settings.model, version, number, sample, tolerance, timeout=timeout))
+
+        return Replay(len(samples) if tolerance else 0, ask, lambda: self.state is State.READY, time.monotonic)
 
     async def _until_ready(self, fetched: Fetched) -> None:
         while await self._readiness(fetched) is not Readiness.READY:  # noqa: ASYNC110 -- only asking tells
@@ -156,7 +181,15 @@ class Sidecar:
             "/startup": lambda: (self.state is not State.FETCHING, said()),
             "/ready": lambda: (self.state is State.READY, said()),
             "/live": lambda: (True, said()),
+            GOLDEN_PATH: lambda: (self._replay is not None, self._replay.said() if self._replay else said()),
         }
+
+    def _requests(self) -> Requests:
+        def replay(query: Mapping[str, str]) -> None:
+            if self._replay is not None:
+                self._replay.request(query)
+
+        return {GOLDEN_PATH: replay}
 
 
 def samples_in(fetched: Fetched) -> tuple[Sample, ...]:

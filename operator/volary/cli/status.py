@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from volary.adapters.cluster import Body
-from volary.api.v1alpha1 import Condition, Evidence, ModelDeployment, ModelDeploymentStatus, Phase, RevisionStatus, duration
+from volary.api.v1alpha1 import Checks, Condition, Evidence, ModelDeployment, ModelDeploymentStatus, Phase, RevisionStatus, duration
 from volary.cli import kube
 from volary.common.durations import show
 from volary.common.errors import Transient
@@ -23,9 +23,9 @@ from volary.planning.strategy import chosen
 NAME = "status"
 HELP = "show a ModelDeployment and how its rollout goes"
 
+_STYLES = {"Pass": "green", "Fail": "red"}  # of verdicts; the third is yellow
 _POLL = 1.0  # seconds between two looks
 _GOOD = frozenset({Phase.SERVING})
-_STYLES = {"Pass": "green", "Fail": "red"}  # of verdicts; the third is yellow
 _BAD = frozenset({Phase.REFUSED, Phase.FAILED, Phase.ROLLED_BACK, Phase.ROLLING_BACK})
 
 
@@ -79,8 +79,16 @@ def render(found: ModelDeployment, now: datetime) -> RenderableType:
     parts: list[RenderableType] = [title, *([Text(status.message)] if status.message else [])]
     if metadata.generation > status.observed_generation:
         parts.append(Text("the operator has not seen the latest change yet", style="yellow"))
-    parts += [*_steps(found, now), *_revisions(found), *_retiring(status), *_metrics(status)]
-    parts += [*_conditions(status.conditions), *_request(status)]
+    checks = status.rollout.checks if status.rollout else Checks()
+    parts += [
+        *_steps(found, now),
+        *_revisions(found),
+        *_retiring(status),
+        *_metrics(status),
+        *_checks(checks),
+        *_conditions(status.conditions),
+        *_request(status),
+    ]
     return Group(*parts)
 
 
@@ -136,6 +144,28 @@ def _row(revision: RevisionStatus) -> tuple[str, ...]:
 
 def _counts(requests: int, errors: int) -> tuple[str, str]:
     return (str(requests), f"{errors} ({100 * errors / requests:.2g}%)") if requests else ("", "")
+
+
+def _checks(checks: Checks) -> Iterator[RenderableType]:
+    """What Prometheus, Jobs and golden samples say."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("CHECK", "VERDICT", "SAYS"):
+        table.add_column(column)
+    for query in checks.queries:
+        value = "" if query.value is None else f"{query.value:.6g}"
+        table.add_row(f"query {query.name}", _judged(query.verdict, dry_run=query.dry_run), query.message or value)
+    for job in checks.jobs:
+        table.add_row(f"job {job.name} of step {job.step}", _judged(job.verdict, dry_run=job.dry_run), job.message)
+    golden = checks.golden
+    if golden is not None:
+        asked = f"{golden.canary_failed} of {golden.canary_asked} failed, {golden.stable_failed} of {golden.stable_asked} of stable"
+        table.add_row("golden samples", _judged(golden.verdict, dry_run=golden.dry_run), golden.message or asked)
+    if table.row_count:
+        yield table
+
+
+def _judged(verdict: str, *, dry_run: bool) -> Text:
+    return Text(f"{verdict}{' (dry run)' if dry_run else ''}", style=_STYLES.get(verdict, "yellow"))
 
 
 def _verdict(evidence: Evidence) -> Text:

@@ -13,7 +13,10 @@ MODEL_LABEL = f"{GROUP}/model"  # name of the ModelDeployment
 REVISION_LABEL = f"{GROUP}/revision"  # short digest of a revision
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"  # always "volary"
 REQUEST_LABEL = f"{GROUP}/request"  # on preflights and revisions: the preflight's request id
-COMPONENT_LABEL = "app.kubernetes.io/component"  # on pods: "server" or "preflight"
+COMPONENT_LABEL = "app.kubernetes.io/component"  # on pods: "server", "preflight" or "check"
+CHECK_LABEL = f"{GROUP}/check"  # on a Job that judges a canary: its name in the spec
+STEP_LABEL = f"{GROUP}/step"  # ... and the step it runs in; the first is 1
+RECIPE_LABEL = f"{GROUP}/recipe"  # ... and a short digest of what it was made of
 
 # Annotations.
 REQUEST_ANNOTATION = f"{GROUP}/request"  # on a ModelDeployment, by a person: ACTION[:REVISION][@NONCE]
@@ -26,6 +29,7 @@ WRITTEN_ANNOTATION = f"{GROUP}/written-at"  # on the ConfigMap of revisions: whe
 SERVER_CONTAINER = "server"
 AGENT_CONTAINER = "agent"
 PREFLIGHT_CONTAINER = "preflight"
+CHECK_CONTAINER = "check"
 SERVER_PORT = 8080
 AGENT_PORT = 8081
 CONTROL_PORT = 8082  # of the server, on loopback: the agent sets versions and weights there
@@ -33,6 +37,8 @@ MODELS_PATH = "/models"  # the volume that agent (writes) and server (reads) sha
 REVISIONS_PATH = "/etc/volary/revisions"  # a ConfigMap's mount: which revisions the pod is to hold, updated in place
 REVISIONS_FILE = "revisions.json"  # in it, and key of the ConfigMap
 SERVICE_PORT = 80
+GOLDEN_PATH = "/golden"  # of the agent: POST asks for synthetic requests, both tell their counts
+SYNTHETIC_HEADER = "x-volary-synthetic"  # on requests of the agent: counted apart from the clients'
 
 # Fixed keys of a storage Secret; a user never chooses which key is read.
 SECRET_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")

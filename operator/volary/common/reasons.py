@@ -109,6 +109,9 @@ class Reason(StrEnum):
     WATCH_STARTED = "WatchStarted"
     WATCH_ENDED = "WatchEnded"
     EVIDENCE_INCONCLUSIVE = "EvidenceInconclusive"
+    QUERY_FAILED = "QueryFailed"
+    JOB_FAILED = "JobFailed"
+    QUERIES_UNAVAILABLE = "QueriesUnavailable"
     # The operator itself
     API_UNAVAILABLE = "ApiUnavailable"
     INTERNAL_ERROR = "InternalError"
@@ -123,7 +126,8 @@ class Meaning:
     remedy: str = ""
 
 
-_FIX_AND_RETRY = "Correct it, then change the spec or run `volary retry NAME`."
+_AGAIN = "change the spec or run `volary retry NAME`."
+_FIX_AND_RETRY = f"Correct it, then {_AGAIN}"
 
 REASONS: Mapping[Reason, Meaning] = MappingProxyType(
     {
@@ -291,6 +295,17 @@ REASONS: Mapping[Reason, Meaning] = MappingProxyType(
         Reason.WATCH_ENDED: Meaning(Kind.PROGRESS, "The time after the promotion is over; the new stable stays."),
         Reason.EVIDENCE_INCONCLUSIVE: Meaning(
             Kind.WAITING, "There were too few requests to tell.", "Wait, send traffic, or `volary promote NAME`."
+        ),
+        Reason.QUERY_FAILED: Meaning(
+            Kind.VERDICT, "A Prometheus query of spec.rollout.analysis was out of its range too often in a row.", _FIX_AND_RETRY
+        ),
+        Reason.JOB_FAILED: Meaning(
+            Kind.VERDICT, "A Job of spec.rollout.analysis says that the canary is bad.", "The message is the Job's own; " + _AGAIN
+        ),
+        Reason.QUERIES_UNAVAILABLE: Meaning(
+            Kind.USER,
+            "The spec has Prometheus queries and this operator has no Prometheus; no canary passes.",
+            "Set VOLARY_PROMETHEUS_URL of the operator, or mark the queries dryRun.",
         ),
         Reason.API_UNAVAILABLE: Meaning(Kind.TRANSIENT, "The Kubernetes API refuses or does not answer."),
         Reason.INTERNAL_ERROR: Meaning(Kind.TRANSIENT, "A fault in Volary.", "Please report it with the operator's log."),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 _LOG_LEVELS = ("debug", "info", "warning", "error")
+_BASE_URL = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+(/[A-Za-z0-9._~/-]*)?")
 _AGENT_IMAGE = "VOLARY_AGENT_IMAGE"
 _SERVER_IMAGES = {"VOLARY_SERVER_IMAGE": "onnxruntime", "VOLARY_TENSORFLOW_SERVING_IMAGE": "tensorflow-serving"}
 
@@ -21,6 +22,7 @@ class Settings:
     agent_image: str
     server_images: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # name of a runtime -> image
     namespaces: tuple[str, ...] = ()  # none: all
+    prometheus: str = ""  # base URL of the Prometheus that queries are asked of; empty: none
     workers: int = 4  # ModelDeployments worked on at the same time
     listen: str = "0.0.0.0:8080"  # health and metrics
     log_level: str = "info"
@@ -49,6 +51,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         agent_image=agent,
         server_images=MappingProxyType(images),
         namespaces=tuple(name for name in re.split(r"[,\s]+", environment.get("VOLARY_NAMESPACES", "")) if name),
+        prometheus=_url(environment, "VOLARY_PROMETHEUS_URL"),
         workers=int(_number(environment, "VOLARY_WORKERS", defaults.workers, least=1)),
         listen=_listen(environment.get("VOLARY_LISTEN") or defaults.listen),
         log_level=_choice(environment, "VOLARY_LOG_LEVEL", defaults.log_level, _LOG_LEVELS),
@@ -59,6 +62,16 @@ def read(environment: Mapping[str, str]) -> Settings:
         relist=_number(environment, "VOLARY_RELIST_SECONDS", defaults.relist, least=1),
         silence=_number(environment, "VOLARY_SILENCE_SECONDS", defaults.silence, least=1),
     )
+
+
+def _url(environment: Mapping[str, str], name: str) -> str:
+    """Without a trailing slash. Keys in a URL would end in logs, so there is no place for them."""
+    text = environment.get(name, "").rstrip("/")
+    if text and _BASE_URL.fullmatch(text) is None:
+        raise ValueError(
+            f"{name} is not http:// or https://, a host, a port and a path where needed, such as http://prometheus.monitoring:9090"
+        )
+    return text
 
 
 def _number(environment: Mapping[str, str], name: str, default: float, *, least: float) -> float:

@@ -17,10 +17,11 @@ from datetime import UTC, datetime
 
 import aiohttp
 
-from volary.adapters.agents import HttpAgents
+from volary.adapters import agents, golden
 from volary.adapters.cluster import Cluster
 from volary.adapters.kubeconfig import Connection, connect
 from volary.adapters.lease import ClusterLease
+from volary.adapters.prometheus import HttpPrometheus
 from volary.adapters.scrape import HttpScraper
 from volary.common.errors import VolaryError
 from volary.common.logs import fields
@@ -29,7 +30,7 @@ from volary.controller import health
 from volary.controller.events import Events
 from volary.controller.leader import Fenced, Leader
 from volary.controller.meters import Meters
-from volary.controller.observe import Observer
+from volary.controller.observe import Observer, Outsiders
 from volary.controller.queue import Queue
 from volary.controller.reconcile import Reconciler
 from volary.controller.watchdog import Watchdog
@@ -78,7 +79,8 @@ class App:
         writer: Cluster = Fenced(self.cluster, self.leader) if self.leader else self.cluster
         self.watchdog = Watchdog(self.cluster, settings, self.queue.add, self._watch_anew, time.monotonic)
         self.watches = Watches(connection, settings.namespaces, self._see, self.watchdog.begin)
-        observer = Observer(writer, HttpScraper(session), settings, HttpAgents(session))
+        outsiders = Outsiders(HttpPrometheus(session, settings.prometheus), golden.HttpAgents(session))
+        observer = Observer(writer, HttpScraper(session), settings, agents.HttpAgents(session), outsiders)
         reconciler = Reconciler(writer, observer, Events(writer, wall_clock, self.identity), wall_clock)
         self.workers = [Worker(self.queue, reconciler, meters, wall_clock, self.leader) for _ in range(settings.workers)]
 

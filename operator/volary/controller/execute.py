@@ -29,11 +29,13 @@ from volary.common.errors import Refused, Transient, VolaryError
 from volary.common.names import MANAGED_BY_LABEL, REVISIONS_ANNOTATION, SCALE_MANAGER
 from volary.common.reasons import Reason
 from volary.controller.observe import Id, Look, controlled_by
-from volary.planning import inplace, resources, scaling_bodies, shape
+from volary.planning import check_bodies, inplace, resources, scaling_bodies, shape
 from volary.planning.model import (
     Action,
+    Checking,
     DeleteAutoscaler,
     DeleteBudget,
+    DeleteCheck,
     DeletePreflight,
     DeleteRevision,
     DeleteWorkload,
@@ -48,6 +50,7 @@ from volary.planning.model import (
     Revision,
     Route,
     Scaling,
+    StartCheck,
     StartPreflight,
     WriteSplit,
 )
@@ -98,7 +101,7 @@ class _Hands:
         self._uids = dict(look.uids)
         self._revisions = {revision.id: revision for revision in look.observed.revisions}
 
-    async def do(self, action: Action) -> None:
+    async def do(self, action: Action) -> None:  # noqa: C901 -- one case for each action
         """One action: one or two requests."""
         desired = self._desired
         match action:
@@ -123,6 +126,8 @@ class _Hands:
                 await self._inside_pods(action)
             case EnsureAutoscaler() | DeleteAutoscaler() | EnsureBudget() | DeleteBudget():
                 await self._scale(action)
+            case StartCheck() | DeleteCheck():
+                await self._judge(action)
             case _:
                 assert_never(action)
 
@@ -134,6 +139,13 @@ class _Hands:
                 await self._apply(resources.preview_service(self._desired, shown))
             case Preview():
                 await self._delete(SERVICES, resources.preview_name(self._desired.name))
+
+    async def _judge(self, action: Checking) -> None:
+        match action:
+            case StartCheck(visit=visit):
+                await self._apply(check_bodies.check_job(self._desired, visit))
+            case DeleteCheck(name=name):
+                await self._delete(JOBS, name)
 
     async def _scale(self, action: Scaling) -> None:
         desired = self._desired

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from volary.adapters.agents import Agent, Agents, url
+from volary.adapters import agents, golden
 from volary.adapters.cluster import (
     AUTOSCALERS,
     CONFIG_MAPS,
@@ -28,13 +28,16 @@ from volary.adapters.cluster import (
     Kind,
     kind_of,
 )
+from volary.adapters.prometheus import Prometheus
 from volary.adapters.scrape import Scraper, Target
 from volary.api.v1alpha1 import ModelDeployment, ModelDeploymentStatus
-from volary.common.names import COMPONENT_LABEL, MODEL_LABEL, REQUEST_ANNOTATION, REQUEST_LABEL, SERVER_PORT
+from volary.common.names import AGENT_PORT, COMPONENT_LABEL, MODEL_LABEL, REQUEST_ANNOTATION, REQUEST_LABEL, SERVER_PORT
 from volary.common.reasons import Reason
 from volary.common.settings import Settings
-from volary.planning import diagnosis, evidence, identity, inplace, labels, perspective, resources, scaling_bodies
+from volary.planning import checks, diagnosis, evidence, identity, inplace, jobs, labels, perspective, resources, scaling_bodies
 from volary.planning.model import Desired, Images, Observed, Pod, Preflight, Revision, Sample, Workload
+from volary.planning.outside import Outside, SeenJob
+from volary.planning.roles import assign
 from volary.runtimes import registry
 
 Id = tuple[Kind, str]  # kind and name of a child
@@ -74,12 +77,23 @@ class Look:
     uids: Mapping[Id, str] = field(default_factory=dict)  # of the children
 
 
+@dataclass(frozen=True, slots=True)
+class Outsiders:
+    """Whom to ask besides the API server and the pods' counters."""
+
+    prometheus: Prometheus
+    agents: golden.Agents
+
+
 class Observer:
     """Fills `Look`s."""
 
-    def __init__(self, cluster: Cluster, scraper: Scraper, settings: Settings, agents: Agents) -> None:
+    def __init__(
+        self, cluster: Cluster, scraper: Scraper, settings: Settings, agents: agents.Agents, outside: Outsiders | None = None
+    ) -> None:
         self._cluster = cluster
         self._scraper = scraper
+        self._outside = outside
         self._settings = settings
         self._agents = agents
         self._bare: dict[Bare, tuple[str, int]] = {}  # uid and generation at which there was none, and none was asked for
@@ -115,7 +129,8 @@ class Observer:
             own[CONFIG_MAPS] = [one for one in maps if controlled_by(one, desired.uid)]
             observed = await self._held(observed, own[CONFIG_MAPS])
         uids = {(kind_of(one), one["metadata"]["name"]): one["metadata"]["uid"] for kind in own for one in own[kind] if kind is not PODS}
-        return Look(desired=desired, observed=await self._sampled(desired, observed, now), uids=uids)
+        sampled, outside = await asyncio.gather(self._sampled(desired, observed, now), self._asked(desired, observed, now))
+        return Look(desired=desired, observed=replace(sampled, outside=outside), uids=uids)
 
     async def _held(self, observed: Observed, maps: Sequence[Body]) -> Observed:
         """The same with what is written for pods that hold several revisions, and what they say."""
@@ -124,7 +139,7 @@ class Observer:
         asked = [
             pod for workload in observed.workloads if workload.revision in shapes for pod in workload.pods if pod.ip and not pod.terminating
         ]
-        holdings = await self._agents.ask([Agent(uid=pod.uid, url=url(pod.ip or "")) for pod in asked])
+        holdings = await self._agents.ask([agents.Agent(uid=pod.uid, url=agents.url(pod.ip or "")) for pod in asked])
         return replace(observed, written=written, holdings=holdings)
 
     async def _extras(self, desired: Desired, marked: Mapping[str, str]) -> dict[Kind, list[Body]]:
@@ -151,6 +166,23 @@ class Observer:
         counts = await self._scraper.scrape(targets)
         return replace(observed, sample=Sample(at=now, counts=counts))
 
+    async def _asked(self, desired: Desired, observed: Observed, now: datetime) -> Outside:
+        """What others say, of those whose time it is to be asked."""
+        if self._outside is None:
+            return observed.outside
+        request = identity.request_id(desired.spec.model, desired.model_name, desired.spec.runtime)
+        questions = checks.due(desired, assign(observed, request), now)
+        rate = checks.golden_rate(desired, now)
+        measurements, replies = await asyncio.gather(
+            self._outside.prometheus.ask(questions, now),
+            self._outside.agents.ask(_agents(observed), rate, checks.golden_span(desired)) if rate else _nobody(),
+        )
+        return replace(observed.outside, measurements=measurements, replies=replies)
+
+
+async def _nobody() -> None:
+    """Nobody is asked."""
+
 
 def read(body: Body, settings: Settings) -> Desired | Unreadable:
     """A ModelDeployment as its user wrote it. A status that cannot be read is as good as none."""
@@ -173,6 +205,7 @@ def read(body: Body, settings: Settings) -> Desired | Unreadable:
         model_name=wanted.model_name,
         spec=wanted.spec,
         images=Images(agent=settings.agent_image, server=image),
+        prometheus=bool(settings.prometheus),
         request=wanted.metadata.annotations.get(REQUEST_ANNOTATION),
         status=_status(body.get("status")),
     )
@@ -224,9 +257,16 @@ def _observed(desired: Desired, own: Mapping[Kind, Sequence[Body]]) -> Observed:
         strangers=_strangers(model_pods, workloads),
         traffic=resources.traffic_from(services.get(desired.name)),
         preview=resources.preview_from(services.get(resources.preview_name(desired.name))),
+        outside=Outside(jobs=_judges(own[JOBS], own[PODS])),
         autoscalers=tuple(scaling_bodies.autoscaler_from(one) for one in own[AUTOSCALERS]),
         budget=next((scaling_bodies.budget_from(one) for one in own[DISRUPTION_BUDGETS]), None),
     )
+
+
+def _judges(found: Iterable[Body], candidates: Sequence[Body]) -> tuple[SeenJob, ...]:
+    """Jobs of the user's, each with its own pods only."""
+    seen = (jobs.seen(job, [pod for pod in candidates if controlled_by(pod, job["metadata"]["uid"])]) for job in found)
+    return tuple(sorted((one for one in seen if one is not None), key=lambda one: one.object_name))
 
 
 def _preflight(jobs: Iterable[Body], candidates: Iterable[Body], request: str) -> Preflight:
@@ -261,6 +301,16 @@ def _targets(revision: Revision, candidates: Iterable[Pod]) -> list[Target]:
         Target(uid=pod.uid, revision=revision.id, url=f"http://{_host(pod.ip)}:{SERVER_PORT}", metrics=metrics, restarts=pod.restarts)
         for pod in candidates
         if pod.ip
+    ]
+
+
+def _agents(observed: Observed) -> list[golden.Agent]:
+    """Those whose pods take traffic or may."""
+    return [
+        golden.Agent(uid=pod.uid, revision=workload.revision, url=f"http://{_host(pod.ip)}:{AGENT_PORT}")
+        for workload in observed.workloads
+        for pod in workload.pods
+        if pod.ip and pod.ready and not pod.terminating
     ]
 
 

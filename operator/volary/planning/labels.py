@@ -4,6 +4,7 @@ from volary.common.names import COMPONENT_LABEL, MODEL_LABEL
 
 SERVER = "server"  # values of COMPONENT_LABEL
 PREFLIGHT = "preflight"
+CHECK = "check"
 
 
 def of_model(name: str) -> dict[str, str]:

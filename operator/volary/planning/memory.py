@@ -7,7 +7,7 @@ grows to full capacity before it takes over.
 from datetime import datetime
 
 from volary.api.v1alpha1 import RolloutStatus
-from volary.planning import evidence
+from volary.planning import checks, evidence
 from volary.planning.model import Desired, Revision
 
 
@@ -30,5 +30,6 @@ def entered(memory: RolloutStatus, step: int, now: datetime) -> RolloutStatus:
             "awaits_approval": False,
             "step_approved": False,
             "evidence": evidence.next_step(memory.evidence),
+            "checks": checks.next_step(memory.checks),
         }
     )

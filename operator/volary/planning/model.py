@@ -13,6 +13,7 @@ from volary.bundle.split import Split
 from volary.common.outcome import Outcome
 from volary.common.reasons import Reason
 from volary.planning.holdings import Holding, Written
+from volary.planning.outside import NOTHING, Outside, Visit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +65,7 @@ class Desired:
     model_name: str
     spec: ModelDeploymentSpec
     images: Images  # for new revisions: the spec's image or the operator's default
+    prometheus: bool = True  # whether this operator has one to ask
     request: str | None = None  # value of the request annotation
     status: ModelDeploymentStatus = field(default_factory=ModelDeploymentStatus)
     found: int = 1  # pods of stable where the spec gives no number: see `scaling.settle`
@@ -223,6 +225,7 @@ class Observed:
     holdings: tuple[Holding, ...] = ()  # of the pods whose agents answered
     autoscalers: tuple[Autoscaler, ...] = ()
     budget: DisruptionBudget | None = None
+    outside: Outside = NOTHING
 
     def workload(self, revision: str) -> Workload | None:
         """The Deployment of a revision."""
@@ -358,6 +361,21 @@ class DeleteBudget:
     """Delete it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartCheck:
+    """Create a Job that judges the canary."""
+
+    visit: Visit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteCheck:
+    """Delete such a Job, by the name of the object."""
+
+    name: str
+
+
+Checking = StartCheck | DeleteCheck
 Scaling = EnsureAutoscaler | DeleteAutoscaler | EnsureBudget | DeleteBudget
 Action = (
     StartPreflight
@@ -371,6 +389,7 @@ Action = (
     | WriteSplit
     | Nudge
     | Scaling
+    | Checking
 )
 
 

@@ -7,8 +7,9 @@
                a new stable that proves worse than the one before it is given up too
 5. scaling     what is left to an autoscaler or to people, and their bounds
 6. traffic     pods and Service for those roles, in an order in which every prefix is safe
-7. history     revisions beyond it are forgotten
-8. report      the status
+7. checks      Jobs that judge the candidate
+8. history     revisions beyond it are forgotten
+9. report      the status
 
 A verdict is written as a mark on its ControllerRevision before anything follows from it, so a
 crash at any point repeats at most what is idempotent, and a wiped status forgets no failure.
@@ -20,7 +21,7 @@ from datetime import datetime, timedelta
 
 from volary.api.v1alpha1 import RolloutStatus
 from volary.common.reasons import Reason
-from volary.planning import identity, inplace, perspective, readiness, report, requests, resolution, rollout, scaling, shape, watch
+from volary.planning import checks, identity, inplace, perspective, readiness, report, requests, resolution, rollout, scaling, shape, watch
 from volary.planning.course import Course, earliest
 from volary.planning.model import (
     Action,
@@ -61,6 +62,7 @@ def plan(desired: Desired, observed: Observed, now: datetime) -> Plan:
     steering = inplace.steer(desired, ground, verdict.roles, verdict.course, contested, now)
     tended = scaling.tend(desired, pods, owners)
     forgotten = _forget(desired, verdict.observed, verdict.roles, steering.traffic)
+    judges = checks.actions(desired, verdict.observed, verdict.roles, verdict.course.memory if verdict.course else None)
     situation = report.Situation(
         desired=desired,
         observed=verdict.observed,
@@ -74,7 +76,7 @@ def plan(desired: Desired, observed: Observed, now: datetime) -> Plan:
     )
     refused = resolution.refusal(desired, resolved.refused) if resolved.refused else None
     return Plan(
-        actions=(*asked.actions, *resolved.actions, *verdict.actions, *released, *tended, *steering.actions, *forgotten),
+        actions=(*asked.actions, *resolved.actions, *verdict.actions, *released, *tended, *steering.actions, *judges, *forgotten),
         status=report.status(situation),
         facts=(*asked.facts, *_superseded(desired, remembered, verdict), *resolved.facts, *((refused,) if refused else ()), *verdict.facts),
         wake_at=_wake_at(resolved, verdict.course, steering, (*contested.values(), *((watched.wake_at,) if watched.wake_at else ()))),

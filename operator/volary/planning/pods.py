@@ -61,6 +61,17 @@ def preflight_template(desired: Desired, request: str, stable: Revision | None =
     }
 
 
+def visitor_template(desired: Desired, labels: dict[str, str], service_account: str | None, container: Body) -> Body:
+    """Pod template of a user's own image, as confined as ours."""
+    own = {"securityContext": _confined(), "volumeMounts": [_tmp_mount()], "imagePullPolicy": "IfNotPresent"}
+    return {
+        "metadata": {"labels": labels},
+        "spec": _pod(Storage(service_account_name=service_account))
+        | placement.pulling(desired.spec.runtime.pod_template)
+        | {"restartPolicy": "Never", "containers": [container | own], "volumes": [_tmp_volume()]},
+    }
+
+
 # ---- containers -------------------------------------------------------------------------------
 
 
@@ -148,15 +159,16 @@ def _server(revision: Revision) -> Body:
         "name": SERVER_CONTAINER,
         "image": revision.images.server,
         "imagePullPolicy": "IfNotPresent",
-        "resources": _resources(revision.runtime.resources),
+        "resources": resources(revision.runtime.resources),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": _confined(),
         "volumeMounts": [{"name": "models", "mountPath": MODELS_PATH, "readOnly": True}, _tmp_mount()],
     }
 
 
-def _resources(resources: Resources) -> Body:
-    return {key: dict(value) for key, value in (("requests", resources.requests), ("limits", resources.limits)) if value}
+def resources(given: Resources) -> Body:
+    """Of a container, as its user wrote them."""
+    return {key: dict(value) for key, value in (("requests", given.requests), ("limits", given.limits)) if value}
 
 
 def _environment(storage: Storage) -> list[Body]:

@@ -14,6 +14,7 @@ from volary.api.v1alpha1 import (
     WatchStatus,
 )
 from volary.common.reasons import Reason
+from volary.planning import checks
 from volary.planning.course import Course
 from volary.planning.labels import selector
 from volary.planning.model import Desired, Divided, Observed, Only, Problem, Revision, Shared
@@ -213,7 +214,14 @@ def _conditions(situation: Situation, phase: Phase, problem: Problem) -> tuple[C
         _condition(situation, "Reconciling", phase in _WORKING, problem),
         _condition(situation, "Stalled", stalled, problem),
         _condition(situation, "Available", serving > 0, available),
+        *_unasked(situation),
     )
+
+
+def _unasked(situation: Situation) -> tuple[Condition, ...]:
+    """Only there, and False, while queries can have no value."""
+    problem = checks.unavailable(situation.desired)
+    return () if problem is None else (_condition(situation, "QueriesAvailable", holds=False, problem=problem),)
 
 
 def _serving(situation: Situation) -> int:

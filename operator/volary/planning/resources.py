@@ -6,6 +6,7 @@ clearing a mark needs no call of its own. No status and no defaults of the API s
     ModelDeployment NAME
     +-- Service            NAME                   traffic of the clients
     +-- Job                NAME-preflight-REQUEST
+    +-- Job                NAME-REVISION-STEP-CHECK   judges a canary
     +-- ControllerRevision NAME-REVISION          history, marks
     +-- Deployment         NAME-REVISION
     +-- HorizontalPodAutoscaler NAME-REVISION      where spec.autoscaling is set, of stable

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from volary.api.v1alpha1 import RolloutStatus, analysis_of, duration
 from volary.common.durations import show as show_duration
 from volary.common.reasons import REASONS, Kind, Reason
-from volary.planning import capacity, evidence, memory, shape, steps
+from volary.planning import capacity, checks, evidence, memory, shape, steps
 from volary.planning.course import Course, Stage, earliest
 from volary.planning.model import Desired, Observed, Problem, Revision, Workload
 from volary.planning.strategy import chosen
@@ -27,7 +27,7 @@ def advance(desired: Desired, observed: Observed, candidate: Revision, stable: R
     fatal = _fatal(workload)
     if fatal is not None:
         return course.given_up(fatal, now)
-    proof = evidence.against(course.memory)
+    proof = evidence.against(course.memory) or checks.against(course.memory)
     if proof is not None:
         return course.given_up(proof, now)
     if observed.ready(candidate.id) < course.replicas:
@@ -41,7 +41,8 @@ def _recall(stage: Stage) -> RolloutStatus:
     if known.step < 0:
         return known
     live = (pod.uid for workload in stage.observed.workloads for pod in workload.pods)
-    return evidence.fold(known, stage.observed.sample, live, analysis_of(stage.desired.spec.rollout, known.step))
+    known = evidence.fold(known, stage.observed.sample, live, analysis_of(stage.desired.spec.rollout, known.step))
+    return checks.fold(stage.desired, stage.observed, known)
 
 
 def _skip_steps(stage: Stage, known: RolloutStatus) -> RolloutStatus:
@@ -78,7 +79,8 @@ def _next_sample(stage: Stage, known: RolloutStatus) -> datetime | None:
     if known.step < 0:
         return None
     interval = duration(analysis_of(stage.desired.spec.rollout, known.step).interval)
-    return max(stage.now, known.last_sample_at + interval) if known.last_sample_at else stage.now + timedelta(milliseconds=100)
+    sample = max(stage.now, known.last_sample_at + interval) if known.last_sample_at else stage.now + timedelta(milliseconds=100)
+    return earliest(sample, checks.wake_at(stage.desired, known, stage.now))
 
 
 def _problems(workload: Workload | None) -> tuple[Problem, ...]:

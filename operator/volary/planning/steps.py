@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from volary.api.v1alpha1 import OnInconclusive, Step, analysis_of, duration
 from volary.common.reasons import Reason
-from volary.planning import evidence, memory
+from volary.planning import checks, evidence, memory
 from volary.planning.course import Course, Stage, earliest
 from volary.planning.model import Fact, Problem
 
@@ -35,10 +35,10 @@ def judge(stage: Stage, course: Course) -> Course:
     started, step = course.memory.step_started_at or stage.now, stage.strategy.steps[course.memory.step]
     end = started + duration(step.duration)
     if stage.now < end:
-        seen = _seen(stage, course)
+        seen = f"{_seen(stage, course)}{checks.show(course.memory)}"
         return replace(course, hold=Problem(reason=Reason.COLLECTING_EVIDENCE, message=seen), wake_at=earliest(course.wake_at, end))
     analysis = analysis_of(stage.desired.spec.rollout, course.memory.step)
-    if course.memory.awaits_approval or evidence.proved(course.memory, analysis):
+    if course.memory.awaits_approval or checks.proved(course.memory, analysis):
         return _leave(stage, course, step)
     return _without_proof(stage, course, step, analysis.on_inconclusive, started)
 
@@ -68,7 +68,7 @@ def _without_proof(stage: Stage, course: Course, step: Step, choice: OnInconclus
         case OnInconclusive.PROMOTE:
             return _leave(stage, course, step)
         case OnInconclusive.ROLLBACK:
-            text = f"{_seen(stage, course)}: too few to tell within {step.duration}"
+            text = f"{_seen(stage, course)}: too few to tell within {step.duration}{checks.show(course.memory)}"
             return course.given_up(Problem(reason=Reason.EVIDENCE_INCONCLUSIVE, message=text), stage.now)
         case OnInconclusive.EXTEND:
             limit = started + EXTEND_LIMIT * duration(step.duration)
@@ -81,6 +81,6 @@ def _unproved(stage: Stage, course: Course, *, paused: bool, wake_at: datetime |
     """More requests may still prove it; a person need not wait for them."""
     needed = evidence.needed(course.memory, analysis_of(stage.desired.spec.rollout, course.memory.step))
     more = f"; about {needed} more canary requests are needed" if needed > 0 else ""
-    text = f"{_seen(stage, course)}: not enough to tell{more}"
+    text = f"{_seen(stage, course)}: not enough to tell{more}{checks.show(course.memory)}"
     hold = Problem(reason=Reason.EVIDENCE_INCONCLUSIVE, message=text)
     return replace(course, hold=hold, paused=paused, wake_at=course.wake_at if paused else earliest(course.wake_at, wake_at))

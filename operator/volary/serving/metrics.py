@@ -30,6 +30,12 @@ class Registry:
         self.outputs = Counter(
             "volary_outputs", "Answers by what the first item of an output is.", (*_LABELS, "output", "bin"), registry=self._registry
         )
+        self.synthetic = Counter(
+            "volary_synthetic_requests",
+            "Golden samples that the agent in the pod asked, by HTTP status.",
+            (*_LABELS, "code"),
+            registry=self._registry,
+        )
         self.request_duration = self._histogram("volary_request_duration_seconds", "From a request's headers to its answer.")
         self.inference_duration = self._histogram("volary_inference_duration_seconds", "Inside ONNX Runtime.")
         self.loaded = Gauge("volary_model_loaded", "1 once the model is loaded.", _LABELS, registry=self._registry)
@@ -66,6 +72,10 @@ class Metrics:
             child = self._by_code[code] = self._requests.labels(*self._labels, str(code))
         child.inc()
 
+    def count_synthetic(self, code: int) -> None:
+        """One more request of the agent's: not a client's, so it is in no other number."""
+        self._registry.synthetic.labels(*self._labels, str(code)).inc()
+
     def declare_outputs(self, outputs: Iterable[Tensor]) -> None:
         """Answers are counted from now on; of a model with many outputs the first two."""
         for tensor in list(outputs)[:_OUTPUTS]:
@@ -86,7 +96,7 @@ class Metrics:
 
     def drop(self) -> None:
         """Remove the series. What is counted afterwards is lost."""
-        for counter in (self._requests, self._registry.outputs):
+        for counter in (self._requests, self._registry.outputs, self._registry.synthetic):
             counter.remove_by_labels(dict(zip(_LABELS, self._labels, strict=True)))
         for family in (self._registry.request_duration, self._registry.inference_duration, self._registry.loaded):
             family.remove(*self._labels)

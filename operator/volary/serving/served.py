@@ -37,25 +37,25 @@ class Served:
         """Whether it may be answered in the event loop."""
         return self._pace.is_quick(len(body))
 
-    def answer(self, model: Model, body: bytes) -> Reply:
-        """To the body of an inference request, here and now; `model` is this version's."""
-        answer, seconds = self._timed_work(model, body)
+    def answer(self, model: Model, body: bytes, *, counted: bool = True) -> Reply:
+        """To the body of an inference request, here and now; `model` is this version's. Only a client's is `counted`."""
+        answer, seconds = self._timed_work(model, body, counted)
         self._pace.learn(len(body), seconds)
         return answer
 
-    async def answer_beside(self, model: Model, body: bytes) -> Reply:
+    async def answer_beside(self, model: Model, body: bytes, *, counted: bool = True) -> Reply:
         """The same, in a thread."""
-        answer, seconds = await asyncio.get_running_loop().run_in_executor(self._workers, self._timed_work, model, body)
+        answer, seconds = await asyncio.get_running_loop().run_in_executor(self._workers, self._timed_work, model, body, counted)
         self._pace.learn(len(body), seconds)
         return answer
 
-    def _timed_work(self, model: Model, body: bytes) -> tuple[Reply, float]:
+    def _timed_work(self, model: Model, body: bytes, counted: bool) -> tuple[Reply, float]:  # noqa: FBT001 -- an executor passes no keywords
         """The time is taken here: waiting for a thread says nothing about the request."""
         started = thread_time()
-        answer = self._work(model, body)
+        answer = self._work(model, body, counted=counted)
         return answer, thread_time() - started
 
-    def _work(self, model: Model, body: bytes) -> Reply:
+    def _work(self, model: Model, body: bytes, *, counted: bool) -> Reply:
         """From the body to the answer, in whatever thread."""
         try:
             call = protocol.read_call(body, self.schema)
@@ -67,8 +67,9 @@ class Served:
                     return reply.error(400, fault)
                 _log.warning("inference failed: %s", failure)
                 return reply.error(500, f"the model failed on this request: {failure}")
-            self.metrics.observe_inference(perf_counter() - started)
-            self.metrics.observe_outputs(call.outputs, arrays)
+            if counted:
+                self.metrics.observe_inference(perf_counter() - started)
+                self.metrics.observe_outputs(call.outputs, arrays)
             return Reply(200, protocol.answer(self.schema, call, arrays))
         except Rejected as fault:
             return reply.error(fault.status, fault.message)

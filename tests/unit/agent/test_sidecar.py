@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import json
 import os
 import signal
 from collections.abc import Awaitable, Callable
@@ -73,11 +74,15 @@ class Life:
         await self.until(lambda: self.sidecar.state is state)
 
     async def probe(self, path: str) -> int:
-        def ask() -> int:
+        return (await self.call("GET", path))[0]
+
+    async def call(self, method: str, path: str) -> tuple[int, dict[str, object]]:
+        def ask() -> tuple[int, dict[str, object]]:
             connection = http.client.HTTPConnection("127.0.0.1", self.sidecar.port, timeout=5)
             try:
-                connection.request("GET", path)
-                return connection.getresponse().status
+                connection.request(method, path)
+                response = connection.getresponse()
+                return response.status, json.loads(response.read())
             finally:
                 connection.close()
 
@@ -116,6 +121,28 @@ def test_from_nothing_to_ready_to_terminated(tmp_path: Path) -> None:
         assert life.tell(story) == 0
         assert server.inferences == 2
         assert not life.log.exists()
+
+
+def test_golden_samples_are_asked_again_when_somebody_wants_it(tmp_path: Path) -> None:
+    with fake_server.running() as server:
+        life = Life(tmp_path, server.url, building.stored()[0])
+
+        async def story(life: Life) -> None:
+            await life.state(State.READY)
+            assert await life.call("GET", "/golden") == (200, {"asked": 0, "wrong": 0, "silent": 0, "message": ""})
+            assert (await life.call("POST", "/golden?rate=fast&seconds=60"))[0] == 400
+            assert (await life.call("POST", "/ready"))[0] == 404
+            assert (await life.call("POST", "/golden?rate=50&seconds=60"))[0] == 200
+            await life.until(lambda: server.inferences >= 5)
+            server.factor = 3.0
+            while (await life.call("GET", "/golden"))[1]["wrong"] == 0:
+                pass
+            said = (await life.call("GET", "/golden"))[1]
+            assert str(said["message"]).startswith("golden sample")
+            assert life.sidecar.state is State.READY  # clients are still answered; the operator decides
+            terminate()
+
+        assert life.tell(story) == 0
 
 
 def test_the_server_starts_only_after_the_bundle_is_there(tmp_path: Path) -> None:

@@ -87,6 +87,24 @@ def drawn(body: dict[str, Any]) -> str:
     return console.export_text()
 
 
+def test_what_others_say_of_the_canary() -> None:
+    body = document()
+    body["status"]["rollout"]["checks"] = {
+        "queries": [
+            {"name": "p99", "verdict": "Pass", "value": 0.12},
+            {"name": "slow", "verdict": "Inconclusive", "message": "the query gives no data", "dryRun": True},
+        ],
+        "jobs": [{"name": "smoke", "step": 2, "verdict": "Fail", "message": "expected 3, found 8"}],
+        "golden": {"verdict": "Pass", "canaryAsked": 350, "stableAsked": 700, "stableFailed": 1},
+    }
+    rows = [" ".join(line.split()) for line in drawn(body).splitlines()]
+    assert "query p99 Pass 0.12" in rows
+    assert "query slow Inconclusive (dry run) the query gives no data" in rows
+    assert "job smoke of step 2 Fail expected 3, found 8" in rows
+    assert "golden samples Pass 0 of 350 failed, 1 of 700 of stable" in rows
+    assert "CHECK" not in drawn(document())
+
+
 @pytest.fixture
 def place(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     """The verbs talk to a fake."""

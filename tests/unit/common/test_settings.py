@@ -37,6 +37,19 @@ def test_all() -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "url"),
+    [
+        ("", ""),
+        ("http://prometheus.monitoring:9090/", "http://prometheus.monitoring:9090"),
+        ("https://mimir.example/prometheus", "https://mimir.example/prometheus"),
+        ("http://[fd00::1]:9090", "http://[fd00::1]:9090"),
+    ],
+)
+def test_a_prometheus_is_a_plain_address(value: str, url: str) -> None:
+    assert read({**LEAST, "VOLARY_PROMETHEUS_URL": value}).prometheus == url
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("VOLARY_AGENT_IMAGE", ""),
@@ -48,6 +61,10 @@ def test_all() -> None:
         ("VOLARY_LOG_LEVEL", "loud"),
         ("VOLARY_LEADER_ELECTION", "perhaps"),
         ("VOLARY_RELIST_SECONDS", "nan"),
+        ("VOLARY_PROMETHEUS_URL", "prometheus:9090"),
+        ("VOLARY_PROMETHEUS_URL", "http://user:secret@prometheus:9090"),
+        ("VOLARY_PROMETHEUS_URL", "http://prometheus:9090/?x=1"),
+        ("VOLARY_PROMETHEUS_URL", "file:///etc/passwd"),
     ],
 )
 def test_a_mistake_is_named(name: str, value: str) -> None:

@@ -21,6 +21,7 @@ from tests.world.world import SOON, World, spec
 from volary.api.v1alpha1 import Phase
 from volary.common.reasons import Reason
 from volary.planning.model import NoService, Problem
+from volary.planning.outside import Ending
 
 VERSIONS = ("1", "2", "3", "4")
 FATES = {
@@ -58,6 +59,13 @@ SHAPES: dict[str, dict[str, object]] = {
     "approved blue-green": {"strategy": "BlueGreen", "steps": [], "approval": True, "scaleDownDelay": "2m"},
 }
 VERBS = ("promote", "pause", "resume", "skip", "approve", "abort", "retry", "rollback")
+# Who else judges the canary: spec.rollout.analysis.
+OTHERS: dict[str, dict[str, object]] = {
+    "query": {"queries": [{"name": "p99", "query": "x", "max": 1, "interval": "15s"}]},
+    "job": {"jobs": [{"name": "smoke", "template": {"image": "i"}}]},
+    "late job": {"jobs": [{"name": "late", "template": {"image": "i"}, "atStep": 2, "dryRun": True}]},
+    "golden": {"synthetic": {"enabled": True}},
+}
 MANY_TURNS = 600
 
 
@@ -161,6 +169,23 @@ class Delivery(RuleBasedStateMachine):
         self.world.edit(**fields)
         if self.world.spec.replicas == 1 and self.world.spec.rollout.surge == 0:
             self.calm = False
+
+    @rule(others=st.lists(st.sampled_from(sorted(OTHERS)), min_size=1, max_size=2, unique=True))
+    def lets_others_judge(self, others: list[str]) -> None:
+        analysis: dict[str, object] = {"interval": "20s"}
+        for kind in others:
+            analysis |= OTHERS[kind]
+        self.world.edit(rollout={"steps": STEPS[1], "analysis": analysis})
+
+    @rule(value=st.sampled_from([0.5, 2.0, "the query gives no data"]), ending=st.sampled_from(Ending), prometheus=st.booleans())
+    def others_change_their_minds(self, value: float | str, ending: Ending, prometheus: bool) -> None:
+        others = self.world.cluster.outside
+        others.values["p99"], others.prometheus = value, prometheus
+        others.fates = dict.fromkeys(("smoke", "late"), (ending, "said so"))
+
+    @rule()
+    def somebody_deletes_the_judges(self) -> None:
+        self.world.cluster.outside.jobs.clear()
 
     @rule(pinned=st.booleans())
     def pins_the_digest(self, pinned: bool) -> None:

@@ -47,6 +47,7 @@ class Client:
     """Speaks ASGI as uvicorn does."""
 
     app: App
+    address: str = "10.0.0.7"
 
     def request(self, method: str, path: str, *parts: bytes, headers: Mapping[str, str] | None = None, gone: bool = False) -> Answer | None:
         """The answer, or None where nothing was sent. `gone`: the client closes before the last part."""
@@ -61,7 +62,9 @@ class Client:
             sent.append(message)
 
         pairs = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
-        asyncio.run(self.app({"type": "http", "method": method, "path": path, "headers": pairs}, receive, send))
+        asyncio.run(
+            self.app({"type": "http", "method": method, "path": path, "headers": pairs, "client": (self.address, 4711)}, receive, send)
+        )
         if not sent:
             return None
         start, body = sent
@@ -131,6 +134,22 @@ def _client(bundle: Path, workers: ThreadPoolExecutor) -> tuple[Client, Served]:
     served = Served(schema, "0123456789", Metrics(app.metrics, "fraud", schema.version, "0123456789"), workers)
     app.serve(served)
     return Client(app), served
+
+
+@pytest.mark.parametrize(
+    ("address", "headers", "synthetic"),
+    [
+        ("127.0.0.1", {"x_volary_synthetic": "golden"}, 1),
+        ("127.0.0.1", {}, 0),
+        ("10.0.0.7", {"x_volary_synthetic": "golden"}, 0),  # a client that would keep out of the evidence
+    ],
+)
+def test_requests_of_the_agent_are_counted_apart(client: Client, address: str, headers: dict[str, str], synthetic: int) -> None:
+    spoken = Client(client.app, address)
+    assert spoken.post({"inputs": [_X]}, **headers).status == 200
+    assert client.counted("volary_synthetic_requests_total", code="200") == synthetic
+    assert client.counted("volary_requests_total", code="200") == 1 - synthetic
+    assert client.counted("volary_request_duration_seconds_count") == 1 - synthetic
 
 
 _METADATA = {

@@ -20,6 +20,7 @@ from volary.api.v1alpha1.analysis import (
     overridden,
 )
 from volary.api.v1alpha1.base import Spec, Status, cel, duration, percent, rule, seconds
+from volary.api.v1alpha1.checks import JobTemplate, Query, Synthetic, VerdictJob
 from volary.api.v1alpha1.memory import (
     BinEvidence,
     DriftEvidence,
@@ -38,19 +39,25 @@ from volary.api.v1alpha1.scaling import Autoscaling, DisruptionBudget
 from volary.api.v1alpha1.spec import ModelDeploymentSpec
 from volary.api.v1alpha1.status import Condition, HistoryEntry, ModelDeploymentStatus, Phase, RequestStatus, RetiringStatus, RevisionStatus
 from volary.api.v1alpha1.update import Update
+from volary.api.v1alpha1.verdicts import Checks, GoldenCount, GoldenState, JobState, QueryState
 
 __all__ = [
     "DEFAULT_STEPS",
     "Analysis",
     "Autoscaling",
     "BinEvidence",
+    "Checks",
     "Condition",
     "DisruptionBudget",
     "DriftAnalysis",
     "DriftEvidence",
     "ErrorAnalysis",
     "Evidence",
+    "GoldenCount",
+    "GoldenState",
     "HistoryEntry",
+    "JobState",
+    "JobTemplate",
     "LatencyAnalysis",
     "LatencyEvidence",
     "Metadata",
@@ -63,6 +70,8 @@ __all__ = [
     "Phase",
     "PodCount",
     "PodTemplate",
+    "Query",
+    "QueryState",
     "RequestStatus",
     "Resources",
     "RestartAnalysis",
@@ -81,9 +90,11 @@ __all__ = [
     "StepErrors",
     "Storage",
     "StrategyName",
+    "Synthetic",
     "Toleration",
     "TopologySpread",
     "Update",
+    "VerdictJob",
     "Verify",
     "WatchStatus",
     "analysis_of",

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from volary.api import fields, rules
 from volary.api.fields import Duration, Flag, Integer, Latency, Percent
 from volary.api.v1alpha1.base import Spec, percent
+from volary.api.v1alpha1.checks import Queries, Synthetic, VerdictJobs
 
 
 class OnInconclusive(StrEnum):
@@ -96,6 +97,12 @@ class Analysis(Spec):
     """Requests the canary must have answered in a step before it may pass."""
     interval: Interval = "5s"
     """How often the pods' counters are read."""
+    queries: Queries = ()
+    """Numbers of the operator's Prometheus that must stay in a range."""
+    jobs: VerdictJobs = ()
+    """Jobs of yours that judge the canary."""
+    synthetic: Synthetic = Synthetic()
+    """Golden samples as traffic."""
     on_inconclusive: OnInconclusive = OnInconclusive.EXTEND
     """At the end of a step without proof. Extend: keep the weight for up to three times the step's duration, then pause."""
 

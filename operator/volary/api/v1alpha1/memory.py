@@ -5,6 +5,7 @@ from datetime import datetime
 from pydantic import Field
 
 from volary.api.v1alpha1.base import Status
+from volary.api.v1alpha1.verdicts import Checks
 
 
 class Evidence(Status):
@@ -109,6 +110,8 @@ class RolloutStatus(Status):
     """Each metric that is on, by name. All that gate must pass; one that fails ends the canary."""
     judged_step: int = -1
     """The step that the verdicts are of; memory."""
+    checks: Checks = Checks()
+    """Verdicts from outside."""
     waiting_since: datetime | None = None
     """Since when its pods are fewer than wanted; the progress deadline counts from here."""
     counts: tuple[PodCount, ...] = ()

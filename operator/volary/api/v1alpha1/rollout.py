@@ -50,6 +50,12 @@ WATCH_COUNTS_ERRORS = rules.Rule(
     message="watchAfterPromotion takes a version back by its errors, and analysis.errors.dryRun says that errors only report; drop one",
     holds=lambda rollout: rollout.watch_after_promotion is None or not rollout.analysis.errors.dry_run,
 )
+JOBS_HAVE_A_STEP = rules.Rule(
+    expression="!has(self.analysis) || !has(self.analysis.jobs) || !has(self.steps)"  # absent in the default of spec.rollout
+    " || self.analysis.jobs.all(job, !has(job.atStep) || job.atStep <= size(self.steps))",
+    message="analysis.jobs[].atStep names a step that spec.rollout.steps has not; the first step is 1",
+    holds=lambda rollout: all(job.at_step is None or job.at_step <= len(rollout.steps) for job in rollout.analysis.jobs),
+)
 
 
 class Rollout(Spec):
@@ -111,6 +117,14 @@ NO_DELAY = rules.Rule(
     message="pods that stay need room that spec.rollout.surge does not give: remove scaleDownDelay or surge",
     holds=lambda rollout: rollout.surge is None or rollout.scale_down_delay is None,
 )
+_NOBODY_ASKED = " && ".join(f"(!has(self.analysis.{name}) || self.analysis.{name}.size() == 0)" for name in ("queries", "jobs"))
+ASKED_IN_STEPS = rules.Rule(
+    expression=f"!has(self.analysis) || ({_NOBODY_ASKED}) || (({_CANARY}) && (!has(self.steps) || self.steps.size() > 0))",
+    message="analysis.queries and analysis.jobs are asked in the steps of a canary: write steps with strategy Canary, or remove them",
+    holds=lambda rollout: (
+        not (rollout.analysis.queries or rollout.analysis.jobs) or (rollout.strategy is not StrategyName.BLUE_GREEN and bool(rollout.steps))
+    ),
+)
 
 
 def _in_order(tolerance: str, limit: str) -> str:
@@ -137,7 +151,7 @@ STEP_RATES = rules.Rule(
     message="in a step, with what it sets itself, errors.maxRate must not be below errors.tolerance: set both in its analysis",
     holds=_step_rates_hold,
 )
-CheckedRollout = Annotated[Rollout, NO_STEPS, NO_SURGE, NO_DELAY, STEP_RATES]
+CheckedRollout = Annotated[Rollout, NO_STEPS, NO_SURGE, NO_DELAY, STEP_RATES, JOBS_HAVE_A_STEP, ASKED_IN_STEPS]
 
 
 def analysis_of(rollout: Rollout, step: int) -> Analysis:
