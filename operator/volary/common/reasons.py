@@ -95,6 +95,11 @@ class Reason(StrEnum):
     # Evidence
     ERROR_RATE_TOO_HIGH = "ErrorRateTooHigh"
     EVIDENCE_INCONCLUSIVE = "EvidenceInconclusive"
+    # A gateway
+    GATEWAY_ABSENT = "GatewayAbsent"
+    GATEWAY_NOT_READY = "GatewayNotReady"
+    GATEWAY_UNSUPPORTED = "GatewayUnsupported"
+    ROUTE_UNUSABLE = "RouteUnusable"
     # The operator itself
     API_UNAVAILABLE = "ApiUnavailable"
     INTERNAL_ERROR = "InternalError"
@@ -239,6 +244,20 @@ REASONS: Mapping[Reason, Meaning] = MappingProxyType(
         Reason.ERROR_RATE_TOO_HIGH: Meaning(Kind.VERDICT, "The canary fails more requests than stable; chance is excluded."),
         Reason.EVIDENCE_INCONCLUSIVE: Meaning(
             Kind.WAITING, "There were too few requests to tell.", "Wait, send traffic, or `volary promote NAME`."
+        ),
+        Reason.GATEWAY_ABSENT: Meaning(
+            Kind.USER,
+            "The cluster has no HTTPRoutes, or Volary may not read them; what serves goes on serving.",
+            "Install Gateway API and the ClusterRole volary-gateway, or remove spec.rollout.traffic.",
+        ),
+        Reason.GATEWAY_NOT_READY: Meaning(
+            Kind.WAITING, "The gateway has not accepted the HTTPRoute; no weight moves before it does.", "The message is the gateway's."
+        ),
+        Reason.GATEWAY_UNSUPPORTED: Meaning(
+            Kind.USER, "The installed Gateway API lacks a field that the spec needs.", "The message names it; remove it from the spec."
+        ),
+        Reason.ROUTE_UNUSABLE: Meaning(
+            Kind.USER, "The HTTPRoute is not there, is somebody else's, or has no backendRef to the model's Service.", "The message says which."
         ),
         Reason.API_UNAVAILABLE: Meaning(Kind.TRANSIENT, "The Kubernetes API refuses or does not answer."),
         Reason.INTERNAL_ERROR: Meaning(Kind.TRANSIENT, "A fault in Volary.", "Please report it with the operator's log."),

@@ -9,13 +9,14 @@ newer status). A document is accepted here if and only if the API server accepts
 
 from volary.api.v1alpha1.analysis import Analysis, ErrorAnalysis, OnInconclusive
 from volary.api.v1alpha1.base import Spec, Status, cel, duration, percent, rule
-from volary.api.v1alpha1.memory import Evidence, PodCount, RolloutStatus
+from volary.api.v1alpha1.memory import Evidence, PodCount, RolloutStatus, RouteStatus
 from volary.api.v1alpha1.model import Model, Storage, Verify
 from volary.api.v1alpha1.resource import Metadata, ModelDeployment
 from volary.api.v1alpha1.rollout import DEFAULT_STEPS, Rollout, Step
 from volary.api.v1alpha1.runtime import Resources, Runtime, RuntimeName
 from volary.api.v1alpha1.spec import ModelDeploymentSpec
 from volary.api.v1alpha1.status import Condition, HistoryEntry, ModelDeploymentStatus, Phase, RequestStatus, RevisionStatus
+from volary.api.v1alpha1.traffic import GatewayTraffic, Mirror, RouteTraffic, Traffic
 
 __all__ = [
     "DEFAULT_STEPS",
@@ -23,8 +24,10 @@ __all__ = [
     "Condition",
     "ErrorAnalysis",
     "Evidence",
+    "GatewayTraffic",
     "HistoryEntry",
     "Metadata",
+    "Mirror",
     "Model",
     "ModelDeployment",
     "ModelDeploymentSpec",
@@ -37,12 +40,15 @@ __all__ = [
     "RevisionStatus",
     "Rollout",
     "RolloutStatus",
+    "RouteStatus",
+    "RouteTraffic",
     "Runtime",
     "RuntimeName",
     "Spec",
     "Status",
     "Step",
     "Storage",
+    "Traffic",
     "Verify",
     "cel",
     "duration",

@@ -53,3 +53,16 @@ class RolloutStatus(Status):
     """Canary requests in this step."""
     approved: bool = False
     """A person promoted it: no more evidence is asked for."""
+
+
+class RouteStatus(Status):
+    """The HTTPRoute that Volary writes; memory of what was written, and when it last had to be put back."""
+
+    name: str
+    own: bool
+    """Made by Volary; false: spec.rollout.traffic.httpRoute."""
+    generation: int = 0
+    written: str = ""
+    """Weights by revision, as last written."""
+    restored_at: datetime | None = None
+    """When somebody else's change was last undone."""

@@ -9,6 +9,7 @@ from volary.api import rules
 from volary.api.fields import Duration, Flag, Integer
 from volary.api.v1alpha1.analysis import Analysis
 from volary.api.v1alpha1.base import Spec
+from volary.api.v1alpha1.traffic import ONE_ROUTE, OWN_ROUTE_ONLY, Traffic
 
 
 class Step(Spec):
@@ -40,6 +41,8 @@ class Rollout(Spec):
     """Weights that increase; after the last one the canary is promoted. Empty: promoted as soon as its pods are ready."""
     analysis: Analysis = Analysis()
     """How the canary is judged."""
+    traffic: Annotated[Traffic, ONE_ROUTE, OWN_ROUTE_ONLY] | None = None
+    """Exact weights by a gateway. Absent: the weight is the ratio of ready pods behind the plain Service."""
     progress_deadline: Annotated[Duration, rules.at_least("5s", "progressDeadline must be 5s or longer, such as 10m")] = "10m"
     """How long a new revision may take to get ready before it is given up."""
     paused: Flag = False

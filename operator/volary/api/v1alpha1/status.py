@@ -6,7 +6,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from volary.api.v1alpha1.base import Status
-from volary.api.v1alpha1.memory import RolloutStatus
+from volary.api.v1alpha1.memory import RolloutStatus, RouteStatus
 
 
 class Phase(StrEnum):
@@ -49,7 +49,7 @@ class RevisionStatus(Status):
     weight: int = 0
     """Share of the requests in percent that is wanted."""
     weight_reached: int = 0
-    """Share of the ready pods in percent: what plain Services can do with this number of pods."""
+    """Share in percent that is reached: of the ready pods on plain Services, of the weights in the HTTPRoute with a gateway."""
 
 
 class HistoryEntry(Status):
@@ -84,6 +84,7 @@ class ModelDeploymentStatus(Status):
     stable: RevisionStatus | None = None
     canary: RevisionStatus | None = None
     rollout: RolloutStatus | None = None
+    route: RouteStatus | None = None
     history: tuple[HistoryEntry, ...] = ()
     request: RequestStatus | None = None
     ready: str = "0/0"
