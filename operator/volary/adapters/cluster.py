@@ -64,6 +64,7 @@ MODEL_DEPLOYMENTS = Kind(names.GROUP, names.VERSION, names.KIND, names.PLURAL)
 CONTROLLER_REVISIONS = Kind("apps", "v1", "ControllerRevision", "controllerrevisions")
 DEPLOYMENTS = Kind("apps", "v1", "Deployment", "deployments")
 EVENTS = Kind("", "v1", "Event", "events")
+HTTP_ROUTES = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
 JOBS = Kind("batch", "v1", "Job", "jobs")
 LEASES = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 PODS = Kind("", "v1", "Pod", "pods")
@@ -71,7 +72,7 @@ SERVICES = Kind("", "v1", "Service", "services")
 
 _KINDS = {
     (kind.api_version, kind.name): kind
-    for kind in (MODEL_DEPLOYMENTS, CONTROLLER_REVISIONS, DEPLOYMENTS, EVENTS, JOBS, LEASES, PODS, SERVICES)
+    for kind in (MODEL_DEPLOYMENTS, CONTROLLER_REVISIONS, DEPLOYMENTS, EVENTS, HTTP_ROUTES, JOBS, LEASES, PODS, SERVICES)
 }
 
 
@@ -111,6 +112,9 @@ class Cluster(Protocol):
     ) -> list[Body]:
         """All objects of a namespace (None: of all) that carry the labels (value None: any value)."""
 
+    async def schema(self, kind: Kind) -> Body | None:
+        """OpenAPI schema of the kind, None where the cluster does not serve it."""
+
     async def apply(self, body: Body) -> Body:
         """Make the object so: server-side apply, conflicts won. `metadata.uid`, if given, must match."""
 
@@ -123,8 +127,8 @@ class Cluster(Protocol):
     async def replace(self, body: Body) -> Body:
         """Replace by `metadata.resourceVersion`; Conflict where that is not the present one."""
 
-    async def patch(self, kind: Kind, namespace: str, name: str, patch: Body) -> Body:
-        """JSON merge patch; for people's requests, not for the controller."""
+    async def patch(self, kind: Kind, namespace: str, name: str, patch: Body, *, manager: str = names.PERSON) -> Body:
+        """JSON merge patch, of objects that are not the controller's; `metadata.resourceVersion`, if given, must match."""
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         """Delete this very object (Conflict where it is another one by now) and, later, its dependents. Gone is fine."""
@@ -171,6 +175,17 @@ class KubernetesCluster:
             if not onward:
                 return items
 
+    async def schema(self, kind: Kind) -> Body | None:
+        """Out of the OpenAPI document of the kind's group, which every authenticated user may read."""
+        root = "apis" if kind.group else "api"
+        try:
+            document = await self._call("GET", kind, f"/openapi/v3/{root}/{kind.api_version}")
+        except NotFound:
+            return None
+        wanted = {"group": kind.group, "version": kind.version, "kind": kind.name}
+        schemas: Iterable[Body] = document.get("components", {}).get("schemas", {}).values()
+        return next((schema for schema in schemas if wanted in schema.get("x-kubernetes-group-version-kind", ())), None)
+
     async def apply(self, body: Body) -> Body:
         """Server-side apply of the object without its status."""
         return await self._apply(body)
@@ -191,9 +206,9 @@ class KubernetesCluster:
         query = [("fieldManager", names.FIELD_MANAGER)]
         return await self._call("PUT", kind, kind.path(metadata["namespace"], metadata["name"]), body=body, query=query)
 
-    async def patch(self, kind: Kind, namespace: str, name: str, patch: Body) -> Body:
-        """PATCH with a merge patch, under another field manager than the controller's."""
-        query = [("fieldManager", f"kubectl-{names.FIELD_MANAGER}")]
+    async def patch(self, kind: Kind, namespace: str, name: str, patch: Body, *, manager: str = names.PERSON) -> Body:
+        """PATCH with a merge patch."""
+        query = [("fieldManager", manager)]
         return await self._call("PATCH", kind, kind.path(namespace, name), body=patch, query=query, content=_MERGE)
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:

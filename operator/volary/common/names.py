@@ -6,6 +6,7 @@ KIND = "ModelDeployment"
 PLURAL = "modeldeployments"
 API_VERSION = f"{GROUP}/{VERSION}"
 FIELD_MANAGER = "volary"
+PERSON = "kubectl-volary"  # field manager of the command line
 
 # Labels on everything the operator makes.
 MODEL_LABEL = f"{GROUP}/model"  # name of the ModelDeployment

@@ -257,7 +257,9 @@ REASONS: Mapping[Reason, Meaning] = MappingProxyType(
             Kind.USER, "The installed Gateway API lacks a field that the spec needs.", "The message names it; remove it from the spec."
         ),
         Reason.ROUTE_UNUSABLE: Meaning(
-            Kind.USER, "The HTTPRoute is not there, is somebody else's, or has no backendRef to the model's Service.", "The message says which."
+            Kind.USER,
+            "The HTTPRoute is not there, is somebody else's, or has no backendRef to the model's Service.",
+            "The message says which.",
         ),
         Reason.API_UNAVAILABLE: Meaning(Kind.TRANSIENT, "The Kubernetes API refuses or does not answer."),
         Reason.INTERNAL_ERROR: Meaning(Kind.TRANSIENT, "A fault in Volary.", "Please report it with the operator's log."),

@@ -4,16 +4,27 @@ Every prefix of a plan is safe, so stopping leaves nothing half done; the next l
 came. An object that is there already is written only if this ModelDeployment controls it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from volary.adapters.cluster import CONTROLLER_REVISIONS, DEPLOYMENTS, JOBS, MODEL_DEPLOYMENTS, SERVICES, Body, Cluster, Kind, kind_of
+from volary.adapters.cluster import (
+    CONTROLLER_REVISIONS,
+    DEPLOYMENTS,
+    HTTP_ROUTES,
+    JOBS,
+    MODEL_DEPLOYMENTS,
+    SERVICES,
+    Body,
+    Cluster,
+    Kind,
+    kind_of,
+)
 from volary.common.errors import Refused, Transient, VolaryError
-from volary.common.names import MANAGED_BY_LABEL
+from volary.common.names import FIELD_MANAGER, MANAGED_BY_LABEL
 from volary.common.reasons import Reason
 from volary.controller.observe import Id, Look, controlled_by
-from volary.planning import resources
+from volary.planning import httproutes, resources
 from volary.planning.model import (
     Action,
     DeletePreflight,
@@ -21,11 +32,15 @@ from volary.planning.model import (
     DeleteWorkload,
     EnsureWorkload,
     MarkRevision,
+    Only,
     RecordRevision,
+    ReleaseRoute,
     Revision,
     Route,
     StartPreflight,
+    Weigh,
 )
+from volary.planning.weighted import Weighted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +87,7 @@ class _Hands:
         self._desired = look.desired
         self._uids = dict(look.uids)
         self._revisions = {revision.id: revision for revision in look.observed.revisions}
+        self._traffic = look.observed.traffic
 
     async def do(self, action: Action) -> None:
         """One action: one or two requests."""
@@ -95,12 +111,43 @@ class _Hands:
                 await self._delete(SERVICES, resources.revision_name(desired.name, name))
             case Route(to=to):
                 await self._apply(resources.service(desired, to))
+                self._traffic = to
+            case Weigh() | ReleaseRoute():
+                await self._reroute(action)
             case _:
                 assert_never(action)
 
     async def _record(self, revision: Revision) -> None:
         await self._apply(resources.controller_revision(self._desired, revision))
         self._revisions[revision.id] = revision
+
+    async def _reroute(self, action: Weigh | ReleaseRoute) -> None:
+        match action:
+            case Weigh(to=to):
+                await self._weigh(to)
+            case ReleaseRoute(route=left) if left.own:
+                await self._delete(HTTP_ROUTES, left.name)
+            case ReleaseRoute(route=left):
+                await self._rewrite(left.name, lambda body: httproutes.released(self._desired, body))
+
+    async def _weigh(self, to: Weighted) -> None:
+        desired, traffic = self._desired, self._desired.spec.rollout.traffic
+        if traffic is None or traffic.http_route is None:
+            await self._apply(httproutes.own(desired, to, self._revisions.values()))
+            return
+        serving = self._traffic.revision if isinstance(self._traffic, Only) else ""
+        await self._rewrite(traffic.http_route.name, lambda body: httproutes.reweighed(desired, body, to, serving))
+
+    async def _rewrite(self, name: str, rules: Callable[[Body], list[Body]]) -> None:
+        """Other rules for a user's HTTPRoute, if they are other ones and nobody has changed it meanwhile."""
+        namespace = self._desired.namespace
+        body = await self._cluster.get(HTTP_ROUTES, namespace, name)
+        if body is None:
+            return  # the next look says so
+        wanted = rules(body)
+        if wanted != body["spec"].get("rules"):
+            patch = {"metadata": {"resourceVersion": body["metadata"]["resourceVersion"]}, "spec": {"rules": wanted}}
+            await self._cluster.patch(HTTP_ROUTES, namespace, name, patch, manager=FIELD_MANAGER)
 
     def _known(self, name: str) -> Revision:
         revision = self._revisions.get(name)

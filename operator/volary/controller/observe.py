@@ -1,4 +1,4 @@
-"""Looks at one ModelDeployment and all that belongs to it: six requests, nothing remembered.
+"""Looks at one ModelDeployment and all that belongs to it: six requests (more with a gateway), nothing remembered.
 
 Reads are live, so a plan always sees what the last one wrote. Children are found by label and
 taken for ours only if this very ModelDeployment controls them.
@@ -12,12 +12,25 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from volary.adapters.cluster import CONTROLLER_REVISIONS, DEPLOYMENTS, JOBS, MODEL_DEPLOYMENTS, PODS, SERVICES, Body, Cluster, Kind, kind_of
+from volary.adapters.cluster import (
+    CONTROLLER_REVISIONS,
+    DEPLOYMENTS,
+    HTTP_ROUTES,
+    JOBS,
+    MODEL_DEPLOYMENTS,
+    PODS,
+    SERVICES,
+    Body,
+    Cluster,
+    Kind,
+    kind_of,
+)
 from volary.adapters.scrape import Scraper, Target
 from volary.api.v1alpha1 import ModelDeployment, ModelDeploymentStatus
 from volary.common.names import COMPONENT_LABEL, MODEL_LABEL, REQUEST_ANNOTATION, REQUEST_LABEL, SERVER_PORT
 from volary.common.reasons import Reason
 from volary.common.settings import Settings
+from volary.controller.routing import Routes
 from volary.planning import diagnosis, evidence, identity, pods, resources
 from volary.planning.model import Desired, Images, Observed, Pod, Preflight, Revision, Sample, Workload
 from volary.runtimes import registry
@@ -60,6 +73,7 @@ class Observer:
         self._cluster = cluster
         self._scraper = scraper
         self._settings = settings
+        self._routes = Routes(cluster)
 
     async def desired(self, namespace: str, name: str) -> Desired | None:
         """Only what is wanted; None where there is nothing to read."""
@@ -85,6 +99,9 @@ class Observer:
         }
         observed = _observed(desired, own)
         uids = {(kind_of(one), one["metadata"]["name"]): one["metadata"]["uid"] for kind in own for one in own[kind] if kind is not PODS}
+        seen = await self._routes.look(desired, observed, now)
+        observed = replace(observed, route=seen.route, left=seen.left)
+        uids |= {(HTTP_ROUTES, desired.name): seen.uid} if seen.uid else {}
         return Look(desired=desired, observed=await self._sampled(desired, observed, now), uids=uids)
 
     async def _sampled(self, desired: Desired, observed: Observed, now: datetime) -> Observed:

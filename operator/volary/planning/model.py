@@ -11,6 +11,7 @@ from enum import StrEnum
 from volary.api.v1alpha1 import Model, ModelDeploymentSpec, ModelDeploymentStatus, Runtime
 from volary.common.outcome import Outcome
 from volary.common.reasons import Reason
+from volary.planning.weighted import HttpRoute, LeftRoute, NotAsked, Weighted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +176,8 @@ class Observed:
     workloads: tuple[Workload, ...] = ()
     strangers: tuple[Pod, ...] = ()  # live pods of the model without a workload (their Deployment was deleted)
     traffic: Traffic = NoService()
+    route: HttpRoute = field(default_factory=NotAsked)
+    left: LeftRoute | None = None
     sample: Sample | None = None
 
     def workload(self, revision: str) -> Workload | None:
@@ -254,7 +257,32 @@ class Route:
     to: Only | Shared
 
 
-Action = StartPreflight | DeletePreflight | RecordRevision | MarkRevision | DeleteRevision | EnsureWorkload | DeleteWorkload | Route
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weigh:
+    """Write the HTTPRoute of the spec: Volary's own as a whole, in a user's nothing but weights."""
+
+    to: Weighted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseRoute:
+    """Delete an HTTPRoute of Volary's own, or take Volary's backendRefs out of a user's."""
+
+    route: LeftRoute
+
+
+Action = (
+    StartPreflight
+    | DeletePreflight
+    | RecordRevision
+    | MarkRevision
+    | DeleteRevision
+    | EnsureWorkload
+    | DeleteWorkload
+    | Route
+    | Weigh
+    | ReleaseRoute
+)
 
 
 class Level(StrEnum):

@@ -4,7 +4,7 @@
 2. resolution  the spec becomes a revision, by a preflight if it is not known
 3. roles       stable and candidate, read off the marks
 4. rollout     the candidate goes at most one stage further, is promoted or given up: marks again
-5. traffic     pods and Service for those roles, in an order in which every prefix is safe
+5. traffic     pods, Service and HTTPRoute for those roles, in an order in which every prefix is safe
 6. history     revisions beyond it are forgotten
 7. report      the status
 
@@ -17,7 +17,7 @@ from datetime import datetime
 
 from volary.api.v1alpha1 import RolloutStatus
 from volary.common.reasons import Reason
-from volary.planning import identity, report, requests, resolution, rollout, traffic
+from volary.planning import exact, identity, report, requests, resolution, rollout, routes
 from volary.planning.model import (
     Action,
     DeleteRevision,
@@ -38,30 +38,32 @@ from volary.planning.rollout import Course
 
 def plan(desired: Desired, observed: Observed, now: datetime) -> Plan:
     """All actions, the status and the next time to look. Equal input gives an equal plan."""
+    desired = exact.with_shadow(desired)
     request = identity.request_id(desired.spec.model, desired.model_name, desired.spec.runtime)
     asked = requests.answer(desired, observed, request, now)
     remembered = desired.status.rollout
     desired = _approve(desired, asked.approved, now)
     resolved = resolution.resolve(desired, _without_preflight(asked), request, now)
     verdict = _judge(desired, resolved.observed, request, now)
-    moves, after = traffic.steer(desired, verdict.observed, verdict.roles, verdict.course)
-    forgotten = _forget(desired, verdict.observed, verdict.roles, after)
+    steering = routes.steer(desired, verdict.observed, verdict.roles, verdict.course, now)
+    forgotten = _forget(desired, verdict.observed, verdict.roles, steering.traffic)
     situation = report.Situation(
         desired=desired,
         observed=verdict.observed,
         roles=verdict.roles,
         resolution=resolved,
         course=verdict.course,
-        traffic=after,
+        traffic=steering.traffic,
+        route=steering.memory,
         request=asked.record,
         now=now,
     )
     refused = resolution.refusal(desired, resolved.refused) if resolved.refused else None
     return Plan(
-        actions=(*asked.actions, *resolved.actions, *verdict.actions, *moves, *forgotten),
+        actions=(*asked.actions, *resolved.actions, *verdict.actions, *steering.actions, *forgotten),
         status=report.status(situation),
         facts=(*asked.facts, *_superseded(desired, remembered, verdict), *resolved.facts, *((refused,) if refused else ()), *verdict.facts),
-        wake_at=_wake_at(resolved, verdict.course),
+        wake_at=_wake_at(resolved, verdict.course, steering),
     )
 
 
@@ -148,6 +150,6 @@ def _forget(desired: Desired, observed: Observed, roles: Roles, traffic: Traffic
     return tuple(DeleteRevision(revision=r.id) for r in idle[desired.spec.history :])
 
 
-def _wake_at(resolved: resolution.Resolution, course: Course | None) -> datetime | None:
-    times = (resolved.wake_at, course.wake_at if course else None)
+def _wake_at(resolved: resolution.Resolution, course: Course | None, steering: routes.Steering) -> datetime | None:
+    times = (resolved.wake_at, course.wake_at if course else None, steering.wake_at)
     return min((time for time in times if time is not None), default=None)

@@ -10,8 +10,10 @@ from volary.api.v1alpha1 import (
     Phase,
     RequestStatus,
     RevisionStatus,
+    RouteStatus,
 )
 from volary.common.reasons import Reason
+from volary.planning import exact
 from volary.planning.model import Desired, Observed, Only, Problem, Revision, Shared, Traffic
 from volary.planning.resolution import Resolution
 from volary.planning.roles import Roles
@@ -29,6 +31,7 @@ class Situation:
     resolution: Resolution
     course: Course | None
     traffic: Traffic
+    route: RouteStatus | None
     request: RequestStatus | None
     now: datetime
 
@@ -46,6 +49,7 @@ def status(situation: Situation) -> ModelDeploymentStatus:
         stable=stable,
         canary=canary,
         rollout=course.memory if course else None,
+        route=situation.route,
         history=_history(situation),
         request=situation.request,
         ready=f"{stable.ready if stable else 0}/{situation.desired.spec.replicas}",
@@ -86,7 +90,10 @@ def _settled_phase(situation: Situation) -> tuple[Phase, Problem]:
     if stable is None:
         return Phase.PENDING, Problem(reason=Reason.PODS_STARTING, message="nothing serves yet")
     ready, replicas = situation.observed.ready(stable.id), situation.desired.spec.replicas
+    unrouted = exact.unsettled(situation.desired, situation.observed, stable.id)
     if traffic == Only(stable.id) and ready >= replicas:
+        if unrouted is not None:
+            return Phase.STARTING, _while_serving(situation, unrouted)
         return Phase.SERVING, Problem(reason=Reason.SERVING, message=f"version {stable.version} serves all traffic")
     workload = situation.observed.workload(stable.id)
     trouble = next((p.problem for p in workload.pods if p.problem), None) if workload else None
@@ -123,6 +130,8 @@ def _canary_weight(situation: Situation) -> int:
     if course is None or not course.shares:
         return 0
     steps = situation.desired.spec.rollout.steps
+    if exact.wanted(situation.desired):
+        return exact.weight(situation.desired, course.memory.step)
     return steps[course.memory.step].weight if course.memory.step < len(steps) else 100
 
 
@@ -136,8 +145,10 @@ def _weight(situation: Situation, revision: Revision) -> int:
 
 
 def _reached(situation: Situation, revision: Revision) -> int:
-    """What the Service does: the share of this revision among the ready pods it selects."""
+    """What the Service does, the share of this revision among the ready pods it selects, or the HTTPRoute."""
     observed = situation.observed
+    if exact.wanted(situation.desired):
+        return exact.reached(observed, revision.id)
     match situation.traffic:
         case Only(revision=serving):
             return 100 if serving == revision.id and observed.ready(serving) > 0 else 0
@@ -168,7 +179,9 @@ def _history(situation: Situation) -> tuple[HistoryEntry, ...]:
 
 _WORKING = frozenset({Phase.PENDING, Phase.CHECKING, Phase.STARTING, Phase.CANARY, Phase.PROMOTING, Phase.ROLLING_BACK})
 _STALLED = frozenset({Phase.REFUSED, Phase.ROLLED_BACK, Phase.FAILED})
-_NEEDS_A_PERSON = frozenset({Reason.SECRET_NOT_FOUND})  # mended without a change of the spec, but not by waiting
+_NEEDS_A_PERSON = frozenset(
+    {Reason.SECRET_NOT_FOUND, Reason.GATEWAY_ABSENT, Reason.GATEWAY_UNSUPPORTED, Reason.ROUTE_UNUSABLE}
+)  # mended without a change of the spec, but not by waiting
 
 
 def _conditions(situation: Situation, phase: Phase, problem: Problem) -> tuple[Condition, ...]:

@@ -65,7 +65,7 @@ def preflight_job(desired: Desired, request: str) -> Body:
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": _metadata(desired, preflight_name(desired.name, request), {REQUEST_LABEL: request}),
+        "metadata": object_metadata(desired, preflight_name(desired.name, request), {REQUEST_LABEL: request}),
         "spec": {
             "backoffLimit": 0,
             "activeDeadlineSeconds": _PREFLIGHT_SECONDS,
@@ -76,7 +76,7 @@ def preflight_job(desired: Desired, request: str) -> Body:
 
 def controller_revision(desired: Desired, revision: Revision) -> Body:
     """The record of a revision with its marks. `.data` never changes, the marks and the request do."""
-    metadata = _metadata(
+    metadata = object_metadata(
         desired,
         revision_name(desired.name, revision.id),
         {REVISION_LABEL: revision.id, REQUEST_LABEL: revision.request},
@@ -96,7 +96,7 @@ def deployment(desired: Desired, revision: Revision, replicas: int) -> Body:
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": _metadata(desired, revision_name(desired.name, revision.id), {REVISION_LABEL: revision.id}),
+        "metadata": object_metadata(desired, revision_name(desired.name, revision.id), {REVISION_LABEL: revision.id}),
         "spec": {
             "replicas": replicas,
             "selector": {"matchLabels": {MODEL_LABEL: desired.name, REVISION_LABEL: revision.id}},
@@ -123,7 +123,7 @@ def _service(desired: Desired, name: str, labels: dict[str, str], selector: dict
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": _metadata(desired, name, labels),
+        "metadata": object_metadata(desired, name, labels),
         "spec": {
             "selector": selector,
             "ports": [{"name": "http", "port": SERVICE_PORT, "targetPort": SERVER_PORT, "protocol": "TCP"}],
@@ -140,7 +140,7 @@ def _selector(name: str, to: Only | Shared) -> dict[str, str]:
             return {MODEL_LABEL: name, COMPONENT_LABEL: pods.SERVER}
 
 
-def _metadata(desired: Desired, name: str, labels: dict[str, str]) -> Body:
+def object_metadata(desired: Desired, name: str, labels: dict[str, str]) -> Body:
     """Labels of the ModelDeployment are not copied: Argo CD would take our objects for its own."""
     return {
         "name": name,

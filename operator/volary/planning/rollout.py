@@ -10,9 +10,8 @@ from datetime import datetime, timedelta
 from volary.api.v1alpha1 import OnInconclusive, RolloutStatus, Step, duration
 from volary.common.durations import show as show_duration
 from volary.common.reasons import REASONS, Kind, Reason
-from volary.planning import evidence
+from volary.planning import evidence, exact
 from volary.planning.model import Desired, Fact, Failure, Observed, Problem, Revision, Workload
-from volary.planning.weights import canary_replicas
 
 EXTEND_LIMIT = 3  # a step without proof lasts at most three times its duration, then it pauses
 
@@ -51,6 +50,9 @@ def advance(desired: Desired, observed: Observed, candidate: Revision, stable: R
     if observed.ready(candidate.id) < course.replicas:
         return _wait_for_pods(desired, course, workload, now)
     course = replace(course, memory=memory.model_copy(update={"waiting_since": None}))
+    obstacle = exact.obstacle(desired, observed) if stable is not None else None
+    if obstacle is not None:
+        return replace(course, hold=obstacle)
     if desired.spec.rollout.paused and not memory.approved:
         return replace(course, paused=True, hold=Problem(reason=Reason.PAUSED, message="spec.rollout.paused is true"))
     return _go_on(desired, course, candidate, stable, now)
@@ -84,7 +86,7 @@ def _direct(desired: Desired, memory: RolloutStatus, candidate: Revision, stable
 def _course(desired: Desired, memory: RolloutStatus, candidate: Revision, stable: Revision | None, now: datetime) -> Course:
     steps, replicas = desired.spec.rollout.steps, desired.spec.replicas
     full = _direct(desired, memory, candidate, stable) or memory.step >= len(steps)
-    wanted = replicas if full else canary_replicas(steps[max(0, memory.step)].weight, replicas)
+    wanted = replicas if full else exact.pods(desired, steps[max(0, memory.step)].weight)
     reason = Reason.PROMOTING if memory.step >= len(steps) else Reason.PODS_STARTING
     return Course(memory=memory, replicas=wanted, hold=Problem(reason=reason, message=""), wake_at=_next_sample(desired, memory, now))
 
@@ -160,9 +162,10 @@ def _enter(desired: Desired, course: Course, index: int, now: datetime) -> Cours
         hold = Problem(reason=Reason.PROMOTING, message=text)
         return replace(course, memory=memory, replicas=replicas, hold=hold, facts=(fact,), wake_at=now)
     step = steps[index]
-    text = f"step {index + 1} of {len(steps)}: weight {step.weight} % for {step.duration}"
+    share = f"copies of {step.weight} % of the requests" if exact.shadows(desired, index) else f"weight {step.weight} %"
+    text = f"step {index + 1} of {len(steps)}: {share} for {step.duration}"
     fact = Fact(reason=Reason.STEP_STARTED, message=text)
-    wanted = canary_replicas(step.weight, replicas)
+    wanted = exact.pods(desired, step.weight)
     hold = Problem(reason=Reason.COLLECTING_EVIDENCE, message=text)
     return replace(course, memory=memory, replicas=wanted, hold=hold, facts=(fact,), wake_at=now + timedelta(milliseconds=100))
 

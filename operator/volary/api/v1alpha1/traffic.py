@@ -27,7 +27,9 @@ PathPrefix = Annotated[
     rules.text(r"^(/|(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?)$", "write a path that begins with '/', such as /v2/models/fraud"),
 ]
 HeaderName = Annotated[
-    str, Field(max_length=64), rules.text(r"^[A-Za-z0-9-]+$", "write the name of a header: letters, digits and '-', such as x-volary-revision")
+    str,
+    Field(max_length=64),
+    rules.text(r"^[A-Za-z0-9-]+$", "write the name of a header: letters, digits and '-', such as x-volary-revision"),
 ]
 
 
