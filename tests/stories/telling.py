@@ -20,11 +20,14 @@ from volary.planning.model import (
     NoService,
     Only,
     RecordRevision,
+    ReleaseRoute,
     Route,
     Shared,
     StartPreflight,
     Traffic,
+    Weigh,
 )
+from volary.planning.weighted import Weighted
 
 
 @dataclass(slots=True)
@@ -129,9 +132,19 @@ class Story:
                 text = f"no pods of {self._name(name)}"
             case Route(to=to):
                 text = f"traffic to {self._traffic(to)}"
+            case Weigh(to=to):
+                text = f"HTTPRoute: {self._weights(to)}"
+            case ReleaseRoute(route=left):
+                text = f"delete the HTTPRoute {left.name}" if left.own else f"leave the HTTPRoute {left.name} alone"
             case _:
                 assert_never(action)
         return text
+
+    def _weights(self, to: Weighted) -> str:
+        parts = [f"{share.weight} % to {self._name(share.revision)}" for share in to.shares]
+        parts += [f"by header to {self._name(to.named)}"] if to.named else []
+        parts += [f"copies of {to.shadow.percent} % to {self._name(to.shadow.revision)}"] if to.shadow else []
+        return ", ".join(parts)
 
     def _traffic(self, to: Traffic) -> str:
         match to:

@@ -27,17 +27,21 @@ from volary.planning.model import (
     Pod,
     Problem,
     RecordRevision,
+    ReleaseRoute,
     Revision,
     Route,
     Shared,
     StartPreflight,
     Traffic,
+    Weigh,
     Workload,
 )
+from volary.planning.weighted import HttpRoute, NoRoute, Routed, Unroutable, Weighted
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ROUTING_LAG = timedelta(seconds=1)  # until the nodes know a Service's new selector
 DRAIN = timedelta(seconds=5)  # a pod that is told to end goes on serving for so long
+TAKE_OVER = timedelta(milliseconds=300)  # until the gateway has taken a changed HTTPRoute over
 PREFLIGHT_TIME = timedelta(seconds=3)
 
 
@@ -94,11 +98,15 @@ class Cluster:
     deployments: dict[str, int] = field(default_factory=dict)  # revision -> replicas
     pods: list[ModelPod] = field(default_factory=list)
     traffic: Traffic = field(default_factory=NoService)
+    weighted: Weighted | None = None  # what the HTTPRoute says; all requests come through the gateway then
+    gateway: str | None = None  # why the gateway does not accept the HTTPRoute
+    httproutes: bool = True  # whether the cluster has the kind
     served: bool = False  # clients had an answer once
     lost: float = 0.0  # requests that found no pod after that
     refusals: dict[str, Problem] = field(default_factory=dict)  # revision -> why no pod of it is admitted
     watch: Callable[[], None] = lambda: None
     _routes: list[tuple[datetime, Traffic]] = field(default_factory=list)
+    _weights: list[tuple[datetime, Weighted | None]] = field(default_factory=list)
     _random: random.Random = field(default_factory=random.Random)
     _attempts: dict[str, int] = field(default_factory=dict)
     _uid: int = 0
@@ -128,6 +136,8 @@ class Cluster:
                 self.delete(name)
             case Route(to=to):
                 self.route(to)
+            case Weigh() | ReleaseRoute():
+                self.weigh(action.to if isinstance(action, Weigh) else None)
             case _:
                 assert_never(action)
         self._control()
@@ -148,6 +158,11 @@ class Cluster:
     def route(self, to: Traffic) -> None:
         self.traffic = to
         self._routes.append((self.now + ROUTING_LAG, to))
+
+    def weigh(self, to: Weighted | None) -> None:
+        """The HTTPRoute is written, by whomever, or deleted."""
+        self.weighted = to
+        self._weights.append((self.now + TAKE_OVER, to))
 
     def delete(self, revision: str) -> None:
         """The Deployment at once, its pods by garbage collection."""
@@ -210,6 +225,15 @@ class Cluster:
             if pod.ready and pod.revision in self.deployments
         )
 
+    def http_route(self) -> HttpRoute:
+        """As an operator sees it."""
+        if not self.httproutes:
+            return Unroutable(Reason.GATEWAY_ABSENT, "the cluster has no HTTPRoutes")
+        if self.weighted is None:
+            return NoRoute()
+        taken_over = not self._weights or self._weights[-1][0] <= self.now
+        return Routed(to=self.weighted, current=taken_over, problem=self.gateway)
+
     def targeted(self) -> set[str]:
         """Revisions that the Service selects, whether or not they have a ready pod."""
         match self.traffic:
@@ -241,6 +265,7 @@ class Cluster:
     def _times(self) -> Iterator[datetime]:
         yield from (job.ends for job in self.jobs.values() if job.problem is None)
         yield from (time for time, _ in self._routes)
+        yield from (time for time, _ in self._weights)
         for pod in self.pods:
             if not pod.ready and (pod.problem is None or self._fate(pod) is None):
                 yield pod.due
@@ -256,6 +281,8 @@ class Cluster:
         self.pods = [pod for pod in self.pods if pod.gone is None or pod.gone > self.now]
         while len(self._routes) > 1 and self._routes[1][0] <= self.now:
             self._routes.pop(0)
+        while len(self._weights) > 1 and self._weights[1][0] <= self.now:
+            self._weights.pop(0)
         self._control()
         self.watch()
 
@@ -290,6 +317,10 @@ class Cluster:
     def _serve(self, until: datetime) -> None:
         requests = self.rate * (until - self.now).total_seconds() + self._owed
         self.now = until
+        weighted = self._taken_over()
+        if weighted is not None:
+            self._serve_weighted(requests, weighted)
+            return
         endpoints = self.endpoints()
         self.served = self.served or bool(endpoints)
         if not endpoints:
@@ -299,6 +330,30 @@ class Cluster:
         each = int(requests / len(endpoints))
         self._owed = requests - each * len(endpoints)
         for pod in endpoints:
+            pod.requests += each
+            pod.errors += min(each, int(each * self._bundle_of(pod).errors + self._random.random()))
+
+    def _taken_over(self) -> Weighted | None:
+        """What the gateway goes by."""
+        reached = [to for time, to in self._weights if time <= self.now]
+        return reached[-1] if reached else None
+
+    def _serve_weighted(self, requests: float, weighted: Weighted) -> None:
+        """Each share goes to the ready pods of its revision; where there are none, it is lost."""
+        self._owed = 0.0
+        for share in weighted.shares:
+            part = requests * share.weight / 100
+            pods = [pod for pod in self.pods if pod.ready and pod.revision == share.revision]
+            self.served = self.served or bool(pods)
+            self.lost += part if self.served and not pods else 0.0
+            self._answer(pods, part)
+        shadow = weighted.shadow
+        if shadow is not None:
+            self._answer([pod for pod in self.pods if pod.ready and pod.revision == shadow.revision], requests * shadow.percent / 100)
+
+    def _answer(self, pods: list[ModelPod], requests: float) -> None:
+        for pod in pods:
+            each = int(requests / len(pods) + self._random.random())
             pod.requests += each
             pod.errors += min(each, int(each * self._bundle_of(pod).errors + self._random.random()))
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from tests.world.world import Turn, World
 from volary.api.v1alpha1 import ModelDeploymentStatus, Phase
 from volary.common.reasons import Reason
-from volary.planning import evidence
+from volary.planning import evidence, exact
 from volary.planning.model import (
     Action,
     DeletePreflight,
@@ -24,9 +24,11 @@ from volary.planning.model import (
     Route,
     Shared,
     Traffic,
+    Weigh,
 )
 from volary.planning.plan import plan
 from volary.planning.roles import assign
+from volary.planning.weighted import Routed, Weighted
 
 TERMINAL = {Phase.SERVING, Phase.ROLLED_BACK, Phase.REFUSED, Phase.FAILED, Phase.PAUSED}
 
@@ -221,7 +223,13 @@ def _after(action: Action, seen: Observed) -> Observed:
             return seen.mark(replace(_find(seen, name), promoted=promoted, failed=failed))
         case Route(to=to):
             return replace(seen, traffic=to)
+        case Weigh(to=to):
+            return replace(seen, route=Routed(to=to, current=False))
         case DeleteWorkload(revision=name):
+            route = seen.route
+            assert not isinstance(route, Routed) or (route.current and name not in route.to.revisions), (
+                f"{name} goes, the gateway reaches it"
+            )
             return replace(seen, workloads=tuple(w for w in seen.workloads if w.revision != name))
         case _:
             return seen
@@ -254,6 +262,8 @@ def _is_allowed(action: Action, seen: Observed, turn: Turn, request: str) -> Non
                 isinstance(seen.traffic, Shared) and not any(w.ready for w in seen.workloads if w.revision != name)
             )
             assert not alone or seen.ready(name) == 0, f"{name} serves alone and is deleted"
+        case Weigh(to=to):
+            _weights_are_able(to, seen, turn)
         case Route(to=Only(revision=name)):
             _is_able(name, seen, turn.desired.spec.replicas)
         case Route(to=Shared()):
@@ -265,6 +275,21 @@ def _is_allowed(action: Action, seen: Observed, turn: Turn, request: str) -> Non
             assert not third, f"a third revision would get traffic: {third}"
         case _:
             pass
+
+
+def _weights_are_able(to: Weighted, seen: Observed, turn: Turn) -> None:
+    """No share goes to a revision without a ready pod, and more than before only to one with the pods for it."""
+    assert sum(share.weight for share in to.shares) == 100
+    able = any(workload.ready for workload in seen.workloads)
+    before = seen.route.to if isinstance(seen.route, Routed) else None
+    for share in to.shares:
+        assert seen.ready(share.revision) > 0 or not able, f"{share.weight} % go to {share.revision}, which has no ready pod"
+        grows = before is not None and share.weight > before.percent(share.revision)
+        alone = share.weight == 100
+        enough = exact.pods(turn.desired, share.weight)
+        assert alone or not grows or seen.ready(share.revision) >= min(enough, turn.desired.spec.replicas), "weight without pods"
+    for extra in (to.named, to.shadow.revision if to.shadow else None):
+        assert extra is None or seen.ready(extra) > 0, f"{extra} is reached and has no ready pod"
 
 
 def _is_able(name: str, seen: Observed, replicas: int) -> None:

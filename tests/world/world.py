@@ -22,6 +22,7 @@ from volary.planning.model import (
 )
 from volary.planning.plan import plan
 from volary.planning.roles import Roles, assign
+from volary.planning.weighted import LeftRoute, NotAsked
 
 IMAGES = Images(agent="agent:1", server="server:1")
 SOON = timedelta(milliseconds=200)  # until the operator hears of a change
@@ -106,6 +107,8 @@ class World:
             workloads=cluster.workloads(),
             strangers=cluster.strangers(),
             traffic=cluster.traffic,
+            route=cluster.http_route() if self.spec.rollout.traffic else NotAsked(),
+            left=LeftRoute(name="fraud", own=True) if not self.spec.rollout.traffic and cluster.weighted else None,
             sample=Sample(at=cluster.now, counts=cluster.counts()) if due else None,
         )
 

@@ -63,6 +63,8 @@ class Kind:
 MODEL_DEPLOYMENTS = Kind(names.GROUP, names.VERSION, names.KIND, names.PLURAL)
 CONTROLLER_REVISIONS = Kind("apps", "v1", "ControllerRevision", "controllerrevisions")
 DEPLOYMENTS = Kind("apps", "v1", "Deployment", "deployments")
+GATEWAYS = Kind("gateway.networking.k8s.io", "v1", "Gateway", "gateways")
+GATEWAY_CLASSES = Kind("gateway.networking.k8s.io", "v1", "GatewayClass", "gatewayclasses")  # of the whole cluster
 EVENTS = Kind("", "v1", "Event", "events")
 HTTP_ROUTES = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
 JOBS = Kind("batch", "v1", "Job", "jobs")
@@ -72,7 +74,19 @@ SERVICES = Kind("", "v1", "Service", "services")
 
 _KINDS = {
     (kind.api_version, kind.name): kind
-    for kind in (MODEL_DEPLOYMENTS, CONTROLLER_REVISIONS, DEPLOYMENTS, EVENTS, HTTP_ROUTES, JOBS, LEASES, PODS, SERVICES)
+    for kind in (
+        MODEL_DEPLOYMENTS,
+        CONTROLLER_REVISIONS,
+        DEPLOYMENTS,
+        EVENTS,
+        GATEWAYS,
+        GATEWAY_CLASSES,
+        HTTP_ROUTES,
+        JOBS,
+        LEASES,
+        PODS,
+        SERVICES,
+    )
 }
 
 
@@ -105,7 +119,7 @@ class Cluster(Protocol):
     """What Volary asks of a Kubernetes API."""
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Body | None:
-        """One object, None where there is none."""
+        """One object, None where there is none; one of the whole cluster is in the namespace ""."""
 
     async def list(
         self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str | None] | None = None, *, metadata_only: bool = False

@@ -7,7 +7,7 @@ and only if a spec, or what is remembered of an earlier one, names it.
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from volary.adapters.cluster import HTTP_ROUTES, Body, Cluster, Forbidden, NotFound
+from volary.adapters.cluster import GATEWAY_CLASSES, GATEWAYS, HTTP_ROUTES, Body, Cluster, Forbidden, NotFound
 from volary.common.errors import Refused
 from volary.common.names import MODEL_LABEL
 from volary.common.reasons import Reason
@@ -17,6 +17,7 @@ from volary.planning.weighted import HttpRoute, LeftRoute, NoRoute, NotAsked, Un
 
 _FRESH = timedelta(minutes=1)  # a schema changes when somebody installs another Gateway API
 _MIRROR = ("filters", "requestMirror", "percent")
+_ALL = 100  # percent
 _STICKY = ("sessionPersistence", "sessionName")
 
 
@@ -113,7 +114,28 @@ class Routes:
             if not _has(await self._rule(now), path):
                 text = f"HTTPRoute here has no field {'.'.join(path)}: install Gateway API {since} or later"
                 return Unroutable(Reason.GATEWAY_UNSUPPORTED, f"{text}, or remove spec.rollout.traffic.{option}")
+        return await self._unable(desired) if asked and asked.mirror else None
+
+    async def _unable(self, desired: Desired) -> Unroutable | None:
+        """A gateway that does not say it can mirror: some accept such a route and then fail every request of it."""
+        asked = desired.spec.rollout.traffic
+        refs = asked.gateway.parent_refs if asked and asked.gateway else ()
+        partly = asked is not None and asked.mirror is not None and asked.mirror.percent < _ALL
+        needed = {"HTTPRouteRequestMirror", *(["HTTPRouteRequestPercentageMirror"] if partly else [])}
+        for ref in refs:
+            if lacking := sorted(needed - await self._features(desired, ref.name)):
+                text = (
+                    f"Gateway {ref.name} cannot mirror: its GatewayClass does not list {' and '.join(lacking)} in status.supportedFeatures"
+                )
+                return Unroutable(Reason.GATEWAY_UNSUPPORTED, f"{text}; remove spec.rollout.traffic.mirror")
         return None
+
+    async def _features(self, desired: Desired, gateway: str) -> set[str]:
+        """What the class of a Gateway claims to support; a Gateway that is not there claims nothing."""
+        body = await self._cluster.get(GATEWAYS, desired.namespace, gateway)
+        name = (body or {}).get("spec", {}).get("gatewayClassName")
+        found = await self._cluster.get(GATEWAY_CLASSES, "", name) if name else None
+        return {feature["name"] for feature in (found or {}).get("status", {}).get("supportedFeatures") or () if "name" in feature}
 
     async def _rule(self, now: datetime) -> Body:
         """Schema of a rule of an HTTPRoute. Raises Refused where there are none."""

@@ -20,6 +20,7 @@ from tests.world.world import SOON, World, spec
 from volary.api.v1alpha1 import Phase
 from volary.common.reasons import Reason
 from volary.planning.model import NoService, Problem
+from volary.planning.weighted import Share, Weighted
 
 VERSIONS = ("1", "2", "3", "4")
 FATES = {
@@ -38,7 +39,13 @@ STEPS: tuple[list[dict[str, object]], ...] = (
     [{"weight": 25, "duration": "1m"}, {"weight": 50, "duration": "1m"}],
     [{"weight": 10, "duration": "30s"}, {"weight": 20, "duration": "0s"}, {"weight": 100, "duration": "1m"}],
 )
-MANY_TURNS = 600
+GATEWAY: dict[str, object] = {"parentRefs": [{"name": "edge"}]}
+TRAFFIC: tuple[dict[str, object] | None, ...] = (
+    None,
+    {"gateway": GATEWAY},
+    {"gateway": GATEWAY, "header": {}, "mirror": {"percent": 20, "duration": "30s"}},
+)
+MANY_TURNS = 900
 
 
 class Delivery(RuleBasedStateMachine):
@@ -98,9 +105,13 @@ class Delivery(RuleBasedStateMachine):
         inconclusive=st.sampled_from(["Extend", "Pause", "Promote", "Rollback"]),
         interval=st.sampled_from(["20s", "45s"]),
         paused=st.booleans(),
+        traffic=st.sampled_from(TRAFFIC),
     )
-    def edits_the_rollout(self, steps: list[dict[str, object]], inconclusive: str, interval: str, paused: bool) -> None:
-        self.world.edit(rollout={"steps": steps, "paused": paused, "analysis": {"interval": interval, "onInconclusive": inconclusive}})
+    def edits_the_rollout(
+        self, steps: list[dict[str, object]], inconclusive: str, interval: str, paused: bool, traffic: dict[str, object] | None
+    ) -> None:
+        analysis = {"interval": interval, "onInconclusive": inconclusive}
+        self.world.edit(rollout={"steps": steps, "paused": paused, "analysis": analysis, "traffic": traffic})
 
     @rule(pinned=st.booleans())
     def pins_the_digest(self, pinned: bool) -> None:
@@ -203,6 +214,23 @@ class Delivery(RuleBasedStateMachine):
         self.calm = False
         self.world.cluster.route(NoService())
 
+    @rule(by=st.integers(0, 100))
+    @precondition(lambda self: self.world.cluster.weighted)
+    def somebody_writes_the_route(self, by: int) -> None:
+        self.calm = False
+        shares = self.world.cluster.weighted.shares if self.world.cluster.weighted else ()
+        self.world.cluster.weigh(Weighted(shares=tuple(Share(share.revision, by) for share in shares)))
+
+    @rule()
+    @precondition(lambda self: self.world.cluster.weighted)
+    def somebody_deletes_the_route(self) -> None:
+        self.calm = False
+        self.world.cluster.weigh(None)
+
+    @rule(trouble=st.sampled_from([None, "Gateway edge: Accepted is False: NotAllowedByListeners"]), served=st.booleans())
+    def the_gateway_changes_its_mind(self, trouble: str | None, served: bool) -> None:
+        self.world.cluster.gateway, self.world.cluster.httproutes = trouble, served
+
     @rule()
     def somebody_deletes_the_jobs(self) -> None:
         self.world.cluster.jobs.clear()
@@ -248,6 +276,7 @@ class Delivery(RuleBasedStateMachine):
         """Faults end, clients come: in the end everything is settled."""
         cluster = self.world.cluster
         cluster.rate, cluster.refusals = 50.0, {}
+        cluster.gateway, cluster.httproutes = None, True
         for job in cluster.jobs.values():
             job.problem = None
         for revision in cluster.revisions.values():
