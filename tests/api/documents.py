@@ -12,6 +12,8 @@ ABSENT: Final = object()
 SHA = "sha256:" + "0123456789abcdef" * 4
 STEPS = "spec.rollout.steps"
 ANALYSIS = "spec.rollout.analysis"
+TRAFFIC = "spec.rollout.traffic"
+GATEWAY = {"parentRefs": [{"name": "edge"}]}
 STORAGE = "spec.model.storage"
 LIMITS = "spec.runtime.resources.limits"
 
@@ -57,6 +59,22 @@ def weights(*values: object) -> list[dict[str, object]]:
 
 GOOD = (
     Case("minimal", {}),
+    Case("gateway", {f"{TRAFFIC}.gateway": GATEWAY}),
+    Case(
+        "gateway-in-full",
+        {
+            f"{TRAFFIC}.gateway": {
+                "parentRefs": [{"name": "edge", "sectionName": "web"}],
+                "hostnames": ["*.example.com", "fraud.example.com"],
+                "path": "/v2/models/fraud/",
+            },
+            f"{TRAFFIC}.header": {},
+            f"{TRAFFIC}.sticky": {"header": "X-Session"},
+            f"{TRAFFIC}.mirror": {"percent": 5, "duration": "10m"},
+        },
+    ),
+    Case("users-route", {f"{TRAFFIC}.httpRoute": {"name": "shop", "rule": "model"}}),
+    Case("no-traffic", {TRAFFIC: None}),
     Case("signed", {"spec.model.verify": {"publicKeySecretName": "signer"}}),
     Case("tensorflow", {"spec.runtime.name": "tensorflow-serving"}),
     Case("uri-bucket-only", {"spec.model.uri": "s3://models"}),
@@ -177,6 +195,20 @@ BAD = (
     Case("rate-below-default", {f"{ANALYSIS}.errors.maxRate": "0.5%"}, "raise maxRate or lower tolerance"),
     Case("inconclusive-lower-case", {f"{ANALYSIS}.onInconclusive": "extend"}, 'supported values: "Extend", "Pause", "Promote", "Rollback"'),
     Case("min-requests-negative", {f"{ANALYSIS}.minRequests": -1}, "minRequests must be between 0"),
+    Case("traffic-empty", {TRAFFIC: {}}, "write one of spec.rollout.traffic.gateway"),
+    Case("traffic-both", {TRAFFIC: {"gateway": GATEWAY, "httpRoute": {"name": "shop"}}}, "write one of spec.rollout.traffic.gateway"),
+    Case("header-in-a-users-route", {TRAFFIC: {"httpRoute": {"name": "shop"}, "header": {}}}, "need .gateway"),
+    Case("mirror-in-a-users-route", {TRAFFIC: {"httpRoute": {"name": "shop"}, "mirror": {}}}, "need .gateway"),
+    Case("sticky-in-a-users-route", {TRAFFIC: {"httpRoute": {"name": "shop"}, "sticky": {}}}, "need .gateway"),
+    Case("gateway-without-parent", {f"{TRAFFIC}.gateway": {"parentRefs": []}}, "at least 1 item"),
+    Case("gateway-of-another-namespace", {f"{TRAFFIC}.gateway": {"parentRefs": [{"name": "other/edge"}]}}, "in the same namespace"),
+    Case("gateway-path-relative", {f"{TRAFFIC}.gateway": {**GATEWAY, "path": "v2"}}, "write a path that begins with '/'"),
+    Case("gateway-path-upwards", {f"{TRAFFIC}.gateway": {**GATEWAY, "path": "/a/../b"}}, "write a path that begins with '/'"),
+    Case(
+        "gateway-host-with-port", {f"{TRAFFIC}.gateway": {**GATEWAY, "hostnames": ["a.example.com:80"]}}, "write a host name in lower case"
+    ),
+    Case("mirror-none", {TRAFFIC: {"gateway": GATEWAY, "mirror": {"percent": 0}}}, "mirror.percent must be between 1 and 100"),
+    Case("header-name-colon", {TRAFFIC: {"gateway": GATEWAY, "header": {"name": "x:y"}}}, "write the name of a header"),
     Case("paused-text", {"spec.rollout.paused": "yes"}, "must be of type boolean"),
     Case("paused-number", {"spec.rollout.paused": 1}, "must be of type boolean"),
     Case("rollout-list", {"spec.rollout": []}, "must be of type object"),

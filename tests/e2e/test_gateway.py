@@ -103,7 +103,7 @@ def test_abort_takes_the_weight_away_before_the_pods(gated: Serving, edge: Edge)
 
 
 def test_canary_is_promoted(gated: Serving, edge: Edge) -> None:
-    gated.apply("6.0.0", replicas=2, rollout=rollout(30, 80, duration="2s"))
+    gated.apply("6.0.0", replicas=2, rollout=rollout(30, 80, duration="5s"))
     gated.until_serving("6.0.0")
     assert edge.ask(GATED, 50) == {"6.0.0": 50}
     wait.until("the old pods are gone", lambda: len(gated.pods()) == 2, 60)

@@ -58,7 +58,7 @@ def own_from(desired: Desired, body: Body, revisions: Sequence[Revision]) -> Rou
     to = Weighted(shares=shares, named=named, shadow=_shadow(desired, last))
     should = own(desired, to, revisions)
     intact = _covers(body.get("spec"), should["spec"]) and not (rules[:-1] and named is None)
-    return _judged(body, Routed(to=to, intact=intact))
+    return _judged(body, Routed(to=to, intact=intact), ("Accepted", "ResolvedRefs"))
 
 
 def _asked(desired: Desired) -> tuple[Traffic, GatewayTraffic]:
@@ -135,7 +135,7 @@ def users_from(desired: Desired, body: Body, serving: str) -> Routed:
             shares.append(Share(_revision(desired, ref), _weight(ref)))
     to = Weighted(shares=_in_percent(shares))
     intact = reweighed(desired, body, to, serving) == body["spec"]["rules"]
-    return _judged(body, Routed(to=to, intact=intact))
+    return _judged(body, Routed(to=to, intact=intact), ("Accepted",))  # a Service of another rule may be missing
 
 
 def reweighed(desired: Desired, body: Body, to: Weighted, serving: str) -> list[Body]:
@@ -239,13 +239,13 @@ def _weight(ref: Mapping[str, Any]) -> int:
     return int(ref.get("weight", 1))
 
 
-def _judged(body: Body, route: Routed) -> Routed:
+def _judged(body: Body, route: Routed, kinds: Sequence[str]) -> Routed:
     """With what the gateways say of it: each parent has its own word."""
     generation = body["metadata"].get("generation", 0)
     parents = body.get("status", {}).get("parents") or ()
     wanted = body.get("spec", {}).get("parentRefs") or ()
     heard = [_word(ref, parents) for ref in wanted]
-    problems = [problem for problem in (_trouble(ref, word) for ref, word in zip(wanted, heard, strict=True)) if problem]
+    problems = [problem for problem in (_trouble(ref, word, kinds) for ref, word in zip(wanted, heard, strict=True)) if problem]
     current = all(one.get("observedGeneration", generation) >= generation for word in heard for one in word.values())
     return replace(route, current=current and bool(heard) and all(heard), problem="; ".join(problems) or None)
 
@@ -259,8 +259,8 @@ def _word(ref: Body, parents: Iterable[Body]) -> dict[str, Body]:
     return {}
 
 
-def _trouble(ref: Body, word: Mapping[str, Body]) -> str | None:
-    for kind in ("Accepted", "ResolvedRefs"):
+def _trouble(ref: Body, word: Mapping[str, Body], kinds: Iterable[str]) -> str | None:
+    for kind in kinds:
         condition = word.get(kind)
         if condition is None:
             return f"Gateway {ref.get('name')} has not said yet whether it serves the HTTPRoute: is it there, and does it take routes?"

@@ -15,7 +15,7 @@ from volary.planning import exact, traffic
 from volary.planning.model import Action, DeleteWorkload, Desired, EnsureWorkload, Observed, Only, ReleaseRoute, Shared, Traffic, Weigh
 from volary.planning.roles import Roles
 from volary.planning.rollout import Course
-from volary.planning.weighted import NoRoute, NotAsked, Routed, Shadow, Share, Unroutable, Weighted
+from volary.planning.weighted import NotAsked, Routed, Shadow, Share, Unroutable, Weighted
 
 _ACKNOWLEDGE = timedelta(milliseconds=500)  # a gateway takes a route over in well under a second
 _TROUBLE = timedelta(seconds=5)  # between two looks at a route that the gateway does not serve
@@ -169,7 +169,7 @@ def _memory(desired: Desired, to: Weighted) -> RouteStatus:
 def _wake_at(observed: Observed, now: datetime, write_at: datetime | None, *, soon: bool) -> datetime:
     """HTTPRoutes are not watched, since most clusters have none: a route is looked at again in time."""
     route = observed.route
-    if soon or isinstance(route, NoRoute) or (isinstance(route, Routed) and not route.current):
+    if soon or (isinstance(route, Routed) and not route.current):
         wait = _ACKNOWLEDGE
     elif isinstance(route, Unroutable) or (isinstance(route, Routed) and route.problem):
         wait = _TROUBLE
