@@ -12,9 +12,13 @@ from volary.api.v1alpha1 import RevisionStatus
 from volary.common.durations import show as show_duration
 from volary.planning.model import (
     Action,
+    DeleteAutoscaler,
+    DeleteBudget,
     DeletePreflight,
     DeleteRevision,
     DeleteWorkload,
+    EnsureAutoscaler,
+    EnsureBudget,
     EnsureWorkload,
     MarkRevision,
     NoService,
@@ -22,6 +26,8 @@ from volary.planning.model import (
     RecordRevision,
     ReleaseRoute,
     Route,
+    Routing,
+    Scaling,
     Shared,
     StartPreflight,
     Traffic,
@@ -68,6 +74,13 @@ class Story:
     def asks(self, request: str) -> None:
         self.says(f"a person asks: {request}")
         self.world.request = request
+
+    def scales(self, text: str, replicas: int) -> None:
+        """Somebody else writes the number of stable's pods."""
+        self.says(text)
+        stable = self.world.roles().stable
+        assert stable is not None
+        self.world.cluster.deployments[stable.id] = replicas
 
     def goes_on(self, **span: float) -> None:
         """Turn after turn for so long."""
@@ -126,25 +139,43 @@ class Story:
                 text = f"mark {self._name(name)}: promoted {promoted or '-'}, failed {failed.reason if failed else '-'}"
             case DeleteRevision(revision=name):
                 text = f"forget {self._name(name)}"
-            case EnsureWorkload(revision=revision, replicas=replicas):
-                text = f"{replicas} pods of {revision.version}"
+            case EnsureWorkload(revision=revision, replicas=replicas, floating=floating):
+                text = f"{replicas} pods of {revision.version}{', from now on scaled by others' if floating else ''}"
             case DeleteWorkload(revision=name):
                 text = f"no pods of {self._name(name)}"
-            case Route(to=to):
-                text = f"traffic to {self._traffic(to)}"
-            case Weigh(to=to):
-                text = f"HTTPRoute: {self._weights(to)}"
-            case ReleaseRoute(route=left):
-                text = f"delete the HTTPRoute {left.name}" if left.own else f"leave the HTTPRoute {left.name} alone"
+            case Route() | Weigh() | ReleaseRoute():
+                text = self._routing(action)
+            case EnsureAutoscaler() | DeleteAutoscaler() | EnsureBudget() | DeleteBudget():
+                text = self._scaling(action)
             case _:
                 assert_never(action)
         return text
+
+    def _routing(self, action: Routing) -> str:
+        match action:
+            case Route(to=to):
+                return f"traffic to {self._traffic(to)}"
+            case Weigh(to=to):
+                return f"HTTPRoute: {self._weights(to)}"
+            case ReleaseRoute(route=left):
+                return f"delete the HTTPRoute {left.name}" if left.own else f"leave the HTTPRoute {left.name} alone"
 
     def _weights(self, to: Weighted) -> str:
         parts = [f"{share.weight} % to {self._name(share.revision)}" for share in to.shares]
         parts += [f"by header to {self._name(to.named)}"] if to.named else []
         parts += [f"copies of {to.shadow.percent} % to {self._name(to.shadow.revision)}"] if to.shadow else []
         return ", ".join(parts)
+
+    def _scaling(self, action: Scaling) -> str:
+        match action:
+            case EnsureAutoscaler(autoscaler=wanted):
+                return f"autoscaler of {self._name(wanted.revision)}: {wanted.spec.min_replicas} to {wanted.spec.max_replicas} pods"
+            case DeleteAutoscaler(revision=name):
+                return f"no autoscaler of {self._name(name)}"
+            case EnsureBudget(budget=budget):
+                return f"disruption budget: {budget.model_dump(exclude_none=True)}"
+            case DeleteBudget():
+                return "no disruption budget"
 
     def _traffic(self, to: Traffic) -> str:
         match to:

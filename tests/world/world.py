@@ -110,6 +110,8 @@ class World:
             route=cluster.http_route() if self.spec.rollout.traffic else NotAsked(),
             left=LeftRoute(name="fraud", own=True) if not self.spec.rollout.traffic and cluster.weighted else None,
             sample=Sample(at=cluster.now, counts=cluster.counts()) if due else None,
+            autoscalers=tuple(cluster.autoscalers.values()),
+            budget=cluster.budget,
         )
 
     def _preflight(self, request: str) -> Preflight:

@@ -65,6 +65,8 @@ CONTROLLER_REVISIONS = Kind("apps", "v1", "ControllerRevision", "controllerrevis
 DEPLOYMENTS = Kind("apps", "v1", "Deployment", "deployments")
 GATEWAYS = Kind("gateway.networking.k8s.io", "v1", "Gateway", "gateways")
 GATEWAY_CLASSES = Kind("gateway.networking.k8s.io", "v1", "GatewayClass", "gatewayclasses")  # of the whole cluster
+DISRUPTION_BUDGETS = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
+AUTOSCALERS = Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 EVENTS = Kind("", "v1", "Event", "events")
 HTTP_ROUTES = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
 JOBS = Kind("batch", "v1", "Job", "jobs")
@@ -82,6 +84,8 @@ _KINDS = {
         GATEWAYS,
         GATEWAY_CLASSES,
         HTTP_ROUTES,
+        AUTOSCALERS,
+        DISRUPTION_BUDGETS,
         JOBS,
         LEASES,
         PODS,
@@ -129,8 +133,11 @@ class Cluster(Protocol):
     async def schema(self, kind: Kind) -> Body | None:
         """OpenAPI schema of the kind, None where the cluster does not serve it."""
 
-    async def apply(self, body: Body) -> Body:
-        """Make the object so: server-side apply, conflicts won. `metadata.uid`, if given, must match."""
+    async def apply(self, body: Body, *, manager: str = names.FIELD_MANAGER) -> Body:
+        """Make the object so: server-side apply, conflicts won. `metadata.uid`, if given, must match.
+
+        A field that two managers applied stays when one of them leaves it out.
+        """
 
     async def apply_status(self, body: Body) -> Body:
         """The same for the status subresource."""
@@ -200,9 +207,9 @@ class KubernetesCluster:
         schemas: Iterable[Body] = document.get("components", {}).get("schemas", {}).values()
         return next((schema for schema in schemas if wanted in schema.get("x-kubernetes-group-version-kind", ())), None)
 
-    async def apply(self, body: Body) -> Body:
+    async def apply(self, body: Body, *, manager: str = names.FIELD_MANAGER) -> Body:
         """Server-side apply of the object without its status."""
-        return await self._apply(body)
+        return await self._apply(body, manager=manager)
 
     async def apply_status(self, body: Body) -> Body:
         """Server-side apply of the status alone."""
@@ -233,10 +240,10 @@ class KubernetesCluster:
         except NotFound:
             return
 
-    async def _apply(self, body: Body, subresource: str | None = None) -> Body:
+    async def _apply(self, body: Body, subresource: str | None = None, manager: str = names.FIELD_MANAGER) -> Body:
         kind, metadata = kind_of(body), body["metadata"]
         path = kind.path(metadata["namespace"], metadata["name"], subresource)
-        query = [("fieldManager", names.FIELD_MANAGER), ("force", "true"), ("fieldValidation", "Strict")]
+        query = [("fieldManager", manager), ("force", "true"), ("fieldValidation", "Strict")]
         return await self._call("PATCH", kind, path, body=body, query=query, content=_APPLY, verb="apply")
 
     async def _call(

@@ -7,6 +7,7 @@ PLURAL = "modeldeployments"
 API_VERSION = f"{GROUP}/{VERSION}"
 FIELD_MANAGER = "volary"
 PERSON = "kubectl-volary"  # field manager of the command line
+SCALE_MANAGER = "volary-scale"  # holds a number of pods until somebody else changes it
 
 # Labels on everything the operator makes.
 MODEL_LABEL = f"{GROUP}/model"  # name of the ModelDeployment

@@ -16,7 +16,7 @@ from volary.adapters.cluster import Body, Cluster, Conflict, Kind
 from volary.adapters.lease import Leases, Record, taken
 from volary.common.errors import Transient, VolaryError
 from volary.common.logs import fields
-from volary.common.names import PERSON
+from volary.common.names import FIELD_MANAGER, PERSON
 from volary.common.reasons import Reason
 
 DURATION = 15  # seconds a Lease is held without being renewed
@@ -147,10 +147,10 @@ class Fenced:
         """As the cluster's."""
         return await self._cluster.schema(kind)
 
-    async def apply(self, body: Body) -> Body:
+    async def apply(self, body: Body, *, manager: str = FIELD_MANAGER) -> Body:
         """Fenced."""
         async with self._term():
-            return await self._cluster.apply(body)
+            return await self._cluster.apply(body, manager=manager)
 
     async def apply_status(self, body: Body) -> Body:
         """Fenced."""

@@ -22,7 +22,7 @@ def pods(desired: Desired, weight: int) -> int:
 
     Weight 5 with 3 replicas -> 1, weight 50 -> 2, weight 80 -> 3; a ratio of pods would want 3 for weight 50.
     """
-    replicas = desired.spec.replicas
+    replicas = desired.replicas
     return max(1, -(-weight * replicas // 100)) if wanted(desired) else canary_replicas(weight, replicas)
 
 

@@ -44,7 +44,7 @@ def own(desired: Desired, to: Weighted, revisions: Iterable[Revision]) -> Body:
     return {
         "apiVersion": API_VERSION,
         "kind": "HTTPRoute",
-        "metadata": resources.object_metadata(desired, desired.name, {}),
+        "metadata": resources.metadata(desired, desired.name, {}),
         "spec": spec,
     }
 

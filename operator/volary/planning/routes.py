@@ -7,6 +7,7 @@ has taken over a route that does not mention it (`observedGeneration` in the rou
 Source: Gateway API v1.5, HTTPRoute `backendRefs[].weight` and `RouteStatus`.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -31,13 +32,15 @@ class Steering:
     wake_at: datetime | None = None
 
 
-def steer(desired: Desired, observed: Observed, roles: Roles, course: Course | None, now: datetime) -> Steering:
+def steer(
+    desired: Desired, observed: Observed, roles: Roles, course: Course | None, contested: Collection[str] = (), *, now: datetime
+) -> Steering:
     """The actions, and when to look at the route again."""
     release: tuple[Action, ...] = (ReleaseRoute(route=observed.left),) if observed.left else ()
     if not exact.wanted(desired):
-        moves, after = traffic.steer(desired, observed, roles, course)
+        moves, after = traffic.steer(desired, observed, roles, course, contested)
         return Steering(actions=(*release, *moves), traffic=after)
-    moves, after = traffic.steer(desired, observed, roles, _alone(course))
+    moves, after = traffic.steer(desired, observed, roles, _alone(course), contested)
     weigh, memory, write_at = _weigh(desired, observed, _wanted(desired, observed, roles, course), now)
     up = tuple(action for action in moves if not _shrinks(action, observed))
     down = tuple(action for action in moves if _shrinks(action, observed) and _free(action, observed, changes=bool(weigh)))
