@@ -79,7 +79,8 @@ class Guard:
         if isinstance(cluster.traffic, NoService):
             return
         able = {roles.stable.id} if roles.stable else set()
-        if roles.candidate is not None and memory is not None and memory.revision == roles.candidate.id and memory.step >= 0:
+        plain = not exact.wanted(turn.desired)  # with a gateway the plain Service never sees a canary
+        if plain and roles.candidate is not None and memory is not None and memory.revision == roles.candidate.id and memory.step >= 0:
             able |= {roles.candidate.id} if not turn.observed.strangers else set()  # they would get traffic too
         able = {name for name in able if cluster.lasting(name) > 0}
         assert selected or not able, f"{able} could serve, but traffic goes to {cluster.traffic}"
@@ -232,10 +233,6 @@ def _after(action: Action, seen: Observed) -> Observed:
         case Weigh(to=to):
             return replace(seen, route=Routed(to=to, current=False))
         case DeleteWorkload(revision=name):
-            route = seen.route
-            assert not isinstance(route, Routed) or (route.current and name not in route.to.revisions), (
-                f"{name} goes, the gateway reaches it"
-            )
             return replace(seen, workloads=tuple(w for w in seen.workloads if w.revision != name))
         case _:
             return seen
@@ -264,6 +261,10 @@ def _is_allowed(action: Action, seen: Observed, turn: Turn, request: str) -> Non
                 assert replicas == _pods(turn), "stable has not the pods it should have"
         case DeleteWorkload(revision=name):
             assert stable is None or name != stable.id, "stable's pods are deleted"
+            before = turn.observed.route
+            assert not isinstance(before, Routed) or before.current, f"{name} goes before the gateway has taken the last route over"
+            reached = {found for route in (before, seen.route) if isinstance(route, Routed) for found in route.to.revisions}
+            assert name not in reached, f"{name} goes, and the gateway reaches it"
             alone = seen.traffic == Only(name) or (
                 isinstance(seen.traffic, Shared) and not any(w.ready for w in seen.workloads if w.revision != name)
             )
@@ -286,11 +287,13 @@ def _is_allowed(action: Action, seen: Observed, turn: Turn, request: str) -> Non
 def _weights_are_able(to: Weighted, seen: Observed, turn: Turn) -> None:
     """No share goes to a revision without a ready pod, and more than before only to one with the pods for it."""
     assert sum(share.weight for share in to.shares) == 100
-    able = any(workload.ready for workload in seen.workloads)
     before = seen.route.to if isinstance(seen.route, Routed) else None
+    if before is None or not any(share.weight for share in before.shares):
+        return  # a new route follows the Service
+    able = any(workload.ready for workload in seen.workloads)
     for share in to.shares:
         assert seen.ready(share.revision) > 0 or not able, f"{share.weight} % go to {share.revision}, which has no ready pod"
-        grows = before is not None and share.weight > before.percent(share.revision)
+        grows = share.weight > before.percent(share.revision)
         alone = share.weight == 100
         enough = exact.pods(replace(turn.desired, found=_pods(turn)), share.weight)
         assert alone or not grows or seen.ready(share.revision) >= enough, "weight without pods"
