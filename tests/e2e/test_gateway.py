@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
-GATED = "gated"
+GATED = f"gated-{secrets.token_hex(2)}"  # a route of another session must not answer for it
 SOON = 0.02  # seconds between two looks at something that should be quick
 
 
@@ -128,11 +129,11 @@ def test_a_gateway_that_cannot_mirror_is_not_asked_to(gated: Serving, edge: Edge
 
 def test_what_others_do_to_the_route_is_undone(gated: Serving) -> None:
     namespace, kubectl = gated.watch.namespace, gated.stage.kubectl
-    change = '[{"op": "replace", "path": "/spec/rules/0/matches/0/path/value", "value": "/v2/models/gated/"}]'
+    change = '[{"op": "replace", "path": "/spec/rules/0/matches/0/path/value", "value": "/elsewhere"}]'
     kubectl.run("patch", "httproute", GATED, f"--namespace={namespace}", "--type=json", f"--patch={change}")
 
     def undone() -> bool:
-        return bool(httproute(gated)["spec"]["rules"][0]["matches"][0]["path"]["value"] == "/v2/models/gated")
+        return bool(httproute(gated)["spec"]["rules"][0]["matches"][0]["path"]["value"] == f"/v2/models/{GATED}")
 
     wait.until("it is put back", undone, 60)
 
