@@ -99,7 +99,7 @@ def test_abort_takes_the_weight_away_before_the_pods(gated: Serving, edge: Edge)
     kubectl = gated.stage.kubectl
     kubectl.run("annotate", "md", GATED, f"--namespace={gated.watch.namespace}", "serving.volary.dev/request=abort@1", "--overwrite")
     gated.until_said("AbortRequested", "RolledBack")
-    assert edge.ask(GATED, 50) == {"1.0.0": 50}
+    wait.until("stable answers everything", lambda: edge.ask(GATED, 50) == {"1.0.0": 50}, 10)
     wait.until("the canary's pods are gone", lambda: len(gated.pods()) == 2, 60)
 
 
@@ -113,7 +113,7 @@ def test_canary_is_promoted(gated: Serving, edge: Edge) -> None:
 def test_errors_return_all_weight_to_stable(gated: Serving, edge: Edge) -> None:
     gated.apply("5.0.0", replicas=2, rollout=rollout(50))
     gated.until_said("ErrorRateTooHigh", "RolledBack", within=90)
-    assert edge.ask(GATED, 50) == {"6.0.0": 50}
+    wait.until("stable answers everything", lambda: edge.ask(GATED, 50) == {"6.0.0": 50}, 10)
 
 
 def test_a_gateway_that_cannot_mirror_is_not_asked_to(gated: Serving, edge: Edge) -> None:

@@ -9,6 +9,7 @@ from volary.planning.model import Desired, Observed, Problem
 from volary.planning.weighted import NoRoute, NotAsked, Routed, Unroutable
 from volary.planning.weights import canary_replicas
 
+_ALL = 100  # percent
 PATIENCE = timedelta(seconds=30)  # between two looks at a route that is as it should be, and between two repairs of one
 
 
@@ -68,9 +69,15 @@ def unsettled(desired: Desired, observed: Observed, stable: str) -> Problem | No
     """Why clients of the gateway may not reach stable, and stable alone."""
     if trouble := obstacle(desired, observed):
         return trouble
-    if isinstance(observed.route, Routed) and observed.route.to.percent(stable) < 100:
-        return Problem(reason=Reason.GATEWAY_NOT_READY, message=f"the HTTPRoute does not send all requests to revision {stable}")
+    if not alone(observed, stable):
+        return Problem(reason=Reason.GATEWAY_NOT_READY, message=f"the gateway does not send all requests to revision {stable} yet")
     return None
+
+
+def alone(observed: Observed, revision: str) -> bool:
+    """Whether no request through a gateway reaches another revision, as far as the gateway knows."""
+    route = observed.route
+    return not isinstance(route, Routed) or (route.current and route.to.percent(revision) == _ALL)
 
 
 def reached(observed: Observed, revision: str) -> int:

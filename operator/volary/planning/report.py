@@ -88,7 +88,7 @@ def _settled_phase(situation: Situation) -> tuple[Phase, Problem]:
         problem = Problem(reason=wanted.failed.reason, message=f"version {wanted.version}: {wanted.failed.message}")
         if stable is None:
             return Phase.FAILED, problem
-        there = traffic == Only(stable.id) and situation.observed.ready(stable.id) > 0
+        there = traffic == Only(stable.id) and situation.observed.ready(stable.id) > 0 and exact.alone(situation.observed, stable.id)
         return (Phase.ROLLED_BACK if there else Phase.ROLLING_BACK), _while_serving(situation, problem)
     if stable is None:
         return Phase.PENDING, Problem(reason=Reason.PODS_STARTING, message="nothing serves yet")
