@@ -63,8 +63,17 @@ def specs() -> st.SearchStrategy[dict[str, Any]]:
         interval=_DURATION,
         onInconclusive=st.sampled_from([str(word) for word in OnInconclusive]),
     )
+    gateway = st.fixed_dictionaries({"parentRefs": st.lists(st.fixed_dictionaries({"name": _NAME}), min_size=1, max_size=3)})
+    extras = _some(header=st.just({}), sticky=_some(header=_NAME), mirror=_some(percent=st.integers(1, 100), duration=_DURATION))
+    own = st.builds(lambda gateway, extras: {"gateway": gateway, **extras}, gateway, extras)
+    traffic = own | st.fixed_dictionaries({"httpRoute": st.fixed_dictionaries({"name": _NAME}, optional={"rule": _NAME})})
     rollout = _some(
-        steps=_steps(), analysis=analysis, progressDeadline=_DURATION, paused=st.booleans(), minReadySeconds=st.integers(0, 3600)
+        traffic=traffic,
+        steps=_steps(),
+        analysis=analysis,
+        progressDeadline=_DURATION,
+        paused=st.booleans(),
+        minReadySeconds=st.integers(0, 3600),
     )
     common = {"rollout": rollout, "history": st.integers(1, 50), "disruptionBudget": _budget()}
     return st.one_of(
