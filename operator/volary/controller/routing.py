@@ -4,7 +4,7 @@ Most clusters have no HTTPRoutes. They are neither listed nor watched here: one 
 and only if a spec, or what is remembered of an earlier one, names it.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from volary.adapters.cluster import GATEWAY_CLASSES, GATEWAYS, HTTP_ROUTES, Body, Cluster, Forbidden, NotFound
@@ -46,23 +46,25 @@ class Routes:
         try:
             if asked.http_route is not None:
                 return Seen(route=await self._users(desired, asked.http_route.name, observed), left=left)
-            lacking = await self._lacking(desired, now)
-            return Seen(route=lacking, left=left) if lacking else await self._own(desired, observed, left)
+            return await self._own(desired, observed, left, await self._lacking(desired, now))
         except Forbidden:
             text = "Volary may not read HTTPRoutes here: apply manifests/gateway, or remove spec.rollout.traffic"
             return Seen(route=Unroutable(Reason.GATEWAY_ABSENT, text))
         except Refused as refused:
             return Seen(route=Unroutable(refused.reason, refused.message), left=left)
 
-    async def _own(self, desired: Desired, observed: Observed, left: LeftRoute | None) -> Seen:
+    async def _own(self, desired: Desired, observed: Observed, left: LeftRoute | None, lacking: Unroutable | None) -> Seen:
         body = await self._get(desired, desired.name)
         if body is None:
             await self._served(desired)
-            return Seen(route=NoRoute(), left=left)
+            return Seen(route=lacking or NoRoute(), left=left)
         if not _controlled(body, desired.uid):
             text = f"HTTPRoute {desired.name} exists and is not Volary's: rename it, or name it in spec.rollout.traffic.httpRoute"
             raise Refused(Reason.ROUTE_UNUSABLE, text)
-        return Seen(route=httproutes.own_from(desired, body, observed.revisions), left=left, uid=body["metadata"]["uid"])
+        found = httproutes.own_from(desired, body, observed.revisions)
+        if lacking is not None:
+            found = replace(found, problem=lacking.message, reason=lacking.reason)
+        return Seen(route=found, left=left, uid=body["metadata"]["uid"])
 
     async def _users(self, desired: Desired, name: str, observed: Observed) -> HttpRoute:
         body = await self._get(desired, name)

@@ -59,8 +59,8 @@ def obstacle(desired: Desired, observed: Observed) -> Problem | None:
             return Problem(reason=reason, message=message)
         case NoRoute():
             return Problem(reason=Reason.GATEWAY_NOT_READY, message=f"HTTPRoute {desired.name} is being made")
-        case Routed(problem=str(problem)):
-            return Problem(reason=Reason.GATEWAY_NOT_READY, message=problem)
+        case Routed(problem=str(problem), reason=reason):
+            return Problem(reason=reason, message=problem)
         case Routed() | NotAsked():
             return None
 
@@ -83,4 +83,5 @@ def alone(observed: Observed, revision: str) -> bool:
 def reached(observed: Observed, revision: str) -> int:
     """Share of a revision in the HTTPRoute, in percent; 0 while the gateway does not serve it."""
     route = observed.route
-    return route.to.percent(revision) if isinstance(route, Routed) and route.problem is None else 0
+    served = isinstance(route, Routed) and (route.problem is None or route.reason is not Reason.GATEWAY_NOT_READY)
+    return route.to.percent(revision) if isinstance(route, Routed) and served else 0

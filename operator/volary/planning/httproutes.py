@@ -37,7 +37,7 @@ def own(desired: Desired, to: Weighted, revisions: Iterable[Revision]) -> Body:
     rules = [_named_rule(desired, traffic, gateway, known[to.named])] if to.named in known and to.named else []
     spec: Body = {
         "parentRefs": [_parent(ref.name, ref.section_name) for ref in gateway.parent_refs],
-        "rules": [*rules, _shared_rule(desired, traffic, gateway, to)],
+        "rules": [*rules, _shared_rule(desired, gateway, to)],
     }
     if gateway.hostnames:
         spec["hostnames"] = list(gateway.hostnames)
@@ -55,7 +55,9 @@ def own_from(desired: Desired, body: Body, revisions: Sequence[Revision]) -> Rou
     last = rules[-1] if rules else {}
     shares = tuple(Share(_revision(desired, ref), _weight(ref)) for ref in _refs(last))
     named = next((_revision(desired, ref) for rule in rules[:-1] for ref in _refs(rule)), None)
-    to = Weighted(shares=shares, named=named, shadow=_shadow(desired, last))
+    to = Weighted(
+        shares=shares, named=named, shadow=_shadow(desired, last), session=(last.get("sessionPersistence") or {}).get("sessionName")
+    )
     should = own(desired, to, revisions)
     intact = _covers(body.get("spec"), should["spec"]) and not (rules[:-1] and named is None)
     return _judged(body, Routed(to=to, intact=intact), ("Accepted", "ResolvedRefs"))
@@ -84,13 +86,13 @@ def _named_rule(desired: Desired, traffic: Traffic, gateway: GatewayTraffic, can
     return {"matches": matches, "backendRefs": [_ref(desired, canary.id, 1)]}
 
 
-def _shared_rule(desired: Desired, traffic: Traffic, gateway: GatewayTraffic, to: Weighted) -> Body:
+def _shared_rule(desired: Desired, gateway: GatewayTraffic, to: Weighted) -> Body:
     rule: Body = {"matches": [_path(gateway)], "backendRefs": [_ref(desired, share.revision, share.weight) for share in to.shares]}
     if to.shadow is not None:
         backend = {key: value for key, value in _ref(desired, to.shadow.revision, 0).items() if key != "weight"}
         rule["filters"] = [{"type": "RequestMirror", "requestMirror": {"backendRef": backend, "percent": to.shadow.percent}}]
-    if traffic.sticky is not None:
-        rule["sessionPersistence"] = {"type": "Header", "sessionName": traffic.sticky.header}
+    if to.session is not None:
+        rule["sessionPersistence"] = {"type": "Header", "sessionName": to.session}
     return rule
 
 
@@ -134,8 +136,14 @@ def users_from(desired: Desired, body: Body, serving: str) -> Routed:
         elif _is_revision(desired, ref):
             shares.append(Share(_revision(desired, ref), _weight(ref)))
     to = Weighted(shares=_in_percent(shares))
-    intact = reweighed(desired, body, to, serving) == body["spec"]["rules"]
-    return _judged(body, Routed(to=to, intact=intact), ("Accepted",))  # a Service of another rule may be missing
+    found = _judged(body, Routed(to=to), ("Accepted",))  # a Service of another rule may be missing
+    try:
+        _whole(desired, _refs(rule), exact=True)
+    except Refused as refused:  # no canary; weight that one has may still go back to stable
+        found = replace(found, problem=refused.message, reason=refused.reason)
+        if len(to.shares) > 1:
+            return found
+    return replace(found, intact=reweighed(desired, body, to, serving) == body["spec"]["rules"])
 
 
 def reweighed(desired: Desired, body: Body, to: Weighted, serving: str) -> list[Body]:
@@ -143,7 +151,7 @@ def reweighed(desired: Desired, body: Body, to: Weighted, serving: str) -> list[
     rules = deepcopy(body["spec"]["rules"])
     rule = rules[_index(desired, body)]
     refs = _refs(rule)
-    whole = _whole(desired, refs)
+    whole = _whole(desired, refs, exact=len(to.shares) > 1)
     parts = {share.revision: share.weight * whole // _WHOLE for share in to.shares}
     rest = {revision: weight for revision, weight in parts.items() if revision != serving}
     kept: list[Body] = []
@@ -198,14 +206,16 @@ def _index(desired: Desired, body: Body) -> int:
     return found[0]
 
 
-def _whole(desired: Desired, refs: Sequence[Body]) -> int:
-    """What the model's backendRefs have together: 100 where they are alone, else a multiple of 100, so that percents are exact."""
+def _whole(desired: Desired, refs: Sequence[Body], *, exact: bool) -> int:
+    """What the model's backendRefs have together: 100 where they are alone, else a multiple of 100, so that percents are `exact`."""
     total = sum(_weight(ref) for ref in refs if _is_model(desired, ref) or _is_revision(desired, ref))
     alone = all(_is_model(desired, ref) or _is_revision(desired, ref) for ref in refs)
     if total > 0 and total % _WHOLE == 0:
         return total
     if alone:
         return _WHOLE
+    if not exact:
+        return total
     text = f"the backendRef to the Service {desired.name} has weight {total} beside others"
     raise Refused(Reason.ROUTE_UNUSABLE, f"{text}: give it a multiple of 100 and the others as much more, so that percents of it are exact")
 

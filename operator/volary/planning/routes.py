@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from volary.api.v1alpha1 import RouteStatus
+from volary.common.reasons import Reason
 from volary.planning import exact, traffic
 from volary.planning.model import Action, DeleteWorkload, Desired, EnsureWorkload, Observed, Only, ReleaseRoute, Shared, Traffic, Weigh
 from volary.planning.roles import Roles
@@ -91,7 +92,17 @@ def _wanted(desired: Desired, observed: Observed, roles: Roles, course: Course |
             shares = _shares(desired, observed, roles, course)
         case _:
             return None
-    return replace(_extras(desired, observed, roles, course), shares=shares)
+    return replace(_extras(desired, observed, roles, course), shares=shares, session=_session(desired, observed))
+
+
+def _session(desired: Desired, observed: Observed) -> str | None:
+    asked = desired.spec.rollout.traffic
+    return asked.sticky.header if asked and asked.sticky and not _unsupported(observed) else None
+
+
+def _unsupported(observed: Observed) -> bool:
+    """The cluster or its gateway lacks something: weights may still go back, by a route without it."""
+    return isinstance(observed.route, Routed) and observed.route.reason is Reason.GATEWAY_UNSUPPORTED
 
 
 def _shape(observed: Observed) -> Traffic:
@@ -132,7 +143,7 @@ def _extras(desired: Desired, observed: Observed, roles: Roles, course: Course |
     if asked is None or stable is None or candidate is None or course is None or observed.ready(candidate.id) == 0:
         return none
     named = candidate.id if asked.header else None
-    mirrored = asked.mirror is not None and exact.shadows(desired, course.memory.step)
+    mirrored = exact.shadows(desired, course.memory.step) and not _unsupported(observed)
     shadow = Shadow(candidate.id, asked.mirror.percent) if asked.mirror and mirrored else None
     return Weighted(shares=(), named=named, shadow=shadow)
 
@@ -155,7 +166,8 @@ def _weigh(desired: Desired, observed: Observed, to: Weighted | None, now: datet
     memory = _memory(desired, to)
     again = before is not None and (before.name, before.generation, before.written) == (memory.name, memory.generation, memory.written)
     restored = before.restored_at if before is not None else None
-    if isinstance(route, Routed) and route.intact and route.to == to:
+    inexact = isinstance(route, Routed) and route.reason is Reason.ROUTE_UNUSABLE and len(to.shares) > 1
+    if inexact or (isinstance(route, Routed) and route.intact and route.to == to):
         return (), memory.model_copy(update={"restored_at": restored}), None
     if again and restored is not None and now < restored + exact.PATIENCE:
         return (), memory.model_copy(update={"restored_at": restored}), restored + exact.PATIENCE

@@ -28,6 +28,7 @@ class Weighted:
     shares: tuple[Share, ...]
     named: str | None = None  # the revision that the header reaches at any weight
     shadow: Shadow | None = None
+    session: str | None = None  # the header that keeps a client with a revision
 
     @property
     def text(self) -> str:
@@ -35,6 +36,7 @@ class Weighted:
         parts = [f"{share.revision}={share.weight}" for share in self.shares]
         parts += [f"named:{self.named}"] if self.named else []
         parts += [f"shadow:{self.shadow.revision}={self.shadow.percent}"] if self.shadow else []
+        parts += [f"session:{self.session}"] if self.session else []
         return " ".join(parts)
 
     @property
@@ -77,7 +79,8 @@ class Routed:
     to: Weighted
     intact: bool = True  # all else that Volary has to say in it is as it should be
     current: bool = True  # the gateway has seen it as it is now
-    problem: str | None = None  # why the gateway does not serve it
+    problem: str | None = None  # why no weight may move to a canary; back to stable it always may
+    reason: Reason = Reason.GATEWAY_NOT_READY  # of the problem
 
 
 HttpRoute = NotAsked | NoRoute | Unroutable | Routed

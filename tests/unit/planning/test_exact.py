@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from volary.api.v1alpha1 import GatewayTraffic, Mirror, Rollout, RouteStatus, Step, Traffic
+from volary.api.v1alpha1 import GatewayTraffic, Mirror, Rollout, RouteStatus, Step, Sticky, Traffic
 from volary.common.reasons import Reason
 from volary.planning import exact, routes
 from volary.planning.model import Desired, Observed, Only, Pod, Weigh, Workload
@@ -93,6 +93,17 @@ def test_what_others_change_is_put_back_at_once_and_then_twice_a_minute() -> Non
         assert waits.actions == ()
         assert waits.wake_at == NOW + timedelta(seconds=30)
     assert steered(theirs, first.memory, 30).actions == (Weigh(to=ALL),)
+
+
+def test_what_the_gateway_lacks_is_left_out_and_weights_go_back() -> None:
+    lacking = Routed(to=Weighted(shares=(Share("0000000000", 50), Share(STABLE.id, 50))), problem="no", reason=Reason.GATEWAY_UNSUPPORTED)
+    observed = serving(lacking)
+    asked = Traffic(gateway=EDGE, sticky=Sticky())
+    wanted = desired(spec=spec(replicas=3, rollout=Rollout(traffic=asked)))
+    roles = assign(observed, STABLE.request)
+    assert routes.steer(wanted, observed, roles, None, now=NOW).actions == (Weigh(to=ALL),)
+    able = replace(observed, route=replace(lacking, problem=None, reason=Reason.GATEWAY_NOT_READY))
+    assert routes.steer(wanted, able, roles, None, now=NOW).actions == (Weigh(to=replace(ALL, session="x-volary-session")),)
 
 
 def test_a_new_wish_waits_for_nobody() -> None:

@@ -59,6 +59,7 @@ WEIGHTED = st.builds(
     st.integers(0, 100),
     named=st.none() | st.just(CANARY.id),
     shadow=st.none() | st.builds(Shadow, st.just(CANARY.id), st.integers(1, 100)),
+    session=st.none() | st.just("x-session"),
 )
 
 
@@ -106,7 +107,7 @@ def test_any_change_of_our_route_is_seen(damage: Any) -> None:
 
 
 def test_sticky_is_a_session_by_header() -> None:
-    rule = httproutes.own(routed(sticky={}), split(10), BOTH)["spec"]["rules"][-1]
+    rule = httproutes.own(routed(sticky={}), split(10, session="x-volary-session"), BOTH)["spec"]["rules"][-1]
     assert rule["sessionPersistence"] == {"type": "Header", "sessionName": "x-volary-session"}
 
 
@@ -152,6 +153,9 @@ def test_only_weights_of_our_refs_change() -> None:
     before = deepcopy(body)
     with pytest.raises(Refused, match="multiple of 100"):  # 1 of 1 cannot be split beside another's
         httproutes.reweighed(users(), body, split(10), STABLE.id)
+    found = httproutes.users_from(users(), body, STABLE.id)
+    assert (found.reason, found.intact) == (Reason.ROUTE_UNUSABLE, True)
+    assert "multiple of 100" in str(found.problem)
     body = shop(ref("fraud", 300), ref("legacy", 100))
     rules = httproutes.reweighed(users(), body, split(10), STABLE.id)
     assert weights(rules) == [("fraud", 270), ("fraud-0f1e2d3c4b", 30), ("legacy", 100)]
@@ -165,6 +169,13 @@ def test_back_to_one_gives_the_weight_back() -> None:
     body["spec"]["rules"] = httproutes.reweighed(wanted, body, split(25), STABLE.id)
     body["spec"]["rules"] = httproutes.reweighed(wanted, body, split(0), STABLE.id)
     assert weights(body["spec"]["rules"]) == [("fraud", 200), ("legacy", 100)]
+
+
+def test_weight_goes_back_to_stable_even_where_it_is_not_exact() -> None:
+    body = shop(ref("fraud", 50), ref("fraud-0f1e2d3c4b", 25), ref("legacy", 30))
+    found = httproutes.users_from(users(), body, STABLE.id)
+    assert (found.reason, len(found.to.shares)) == (Reason.ROUTE_UNUSABLE, 2)
+    assert weights(httproutes.reweighed(users(), body, split(0), STABLE.id)) == [("fraud", 75), ("legacy", 30)]
 
 
 def test_a_route_that_is_right_is_left_byte_for_byte() -> None:

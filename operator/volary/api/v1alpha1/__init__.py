@@ -17,7 +17,7 @@ from volary.api.v1alpha1.runtime import PodTemplate, Resources, Runtime, Runtime
 from volary.api.v1alpha1.scaling import Autoscaling, DisruptionBudget
 from volary.api.v1alpha1.spec import ModelDeploymentSpec
 from volary.api.v1alpha1.status import Condition, HistoryEntry, ModelDeploymentStatus, Phase, RequestStatus, RevisionStatus
-from volary.api.v1alpha1.traffic import GatewayTraffic, Mirror, RouteTraffic, Traffic
+from volary.api.v1alpha1.traffic import GatewayTraffic, Mirror, RouteTraffic, Sticky, Traffic
 
 __all__ = [
     "DEFAULT_STEPS",
@@ -52,6 +52,7 @@ __all__ = [
     "Spec",
     "Status",
     "Step",
+    "Sticky",
     "Storage",
     "Toleration",
     "TopologySpread",
