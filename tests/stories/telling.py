@@ -17,16 +17,17 @@ from volary.planning.model import (
     DeletePreflight,
     DeleteRevision,
     DeleteWorkload,
+    Directing,
     EnsureAutoscaler,
     EnsureBudget,
     EnsureWorkload,
     MarkRevision,
     NoService,
     Only,
+    Preview,
     RecordRevision,
     ReleaseRoute,
     Route,
-    Routing,
     Scaling,
     Shared,
     StartPreflight,
@@ -86,6 +87,11 @@ class Story:
         """Turn after turn for so long."""
         self.world.run(timedelta(**span))
 
+    def deleted(self) -> None:
+        """The ModelDeployment with all it owns; its pods have a few seconds left."""
+        self.says("the ModelDeployment is deleted")
+        self.world.deleted()
+
     def operator_dies_in_its_next_plan(self, *, after: int) -> None:
         """It carries out so many actions of the next plan that has that many, and writes no status."""
         for _ in range(200):
@@ -143,18 +149,20 @@ class Story:
                 text = f"{replicas} pods of {revision.version}{', from now on scaled by others' if floating else ''}"
             case DeleteWorkload(revision=name):
                 text = f"no pods of {self._name(name)}"
-            case Route() | Weigh() | ReleaseRoute():
-                text = self._routing(action)
+            case Route() | Preview() | Weigh() | ReleaseRoute():
+                text = self._directing(action)
             case EnsureAutoscaler() | DeleteAutoscaler() | EnsureBudget() | DeleteBudget():
                 text = self._scaling(action)
             case _:
                 assert_never(action)
         return text
 
-    def _routing(self, action: Routing) -> str:
+    def _directing(self, action: Directing) -> str:
         match action:
             case Route(to=to):
                 return f"traffic to {self._traffic(to)}"
+            case Preview(revision=name):
+                return "no preview" if name is None else f"preview shows {self._name(name)}"
             case Weigh(to=to):
                 return f"HTTPRoute: {self._weights(to)}"
             case ReleaseRoute(route=left):

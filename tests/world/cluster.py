@@ -24,6 +24,7 @@ from volary.planning.model import (
     DeletePreflight,
     DeleteRevision,
     DeleteWorkload,
+    Directing,
     EnsureAutoscaler,
     EnsureBudget,
     EnsureWorkload,
@@ -31,12 +32,12 @@ from volary.planning.model import (
     NoService,
     Only,
     Pod,
+    Preview,
     Problem,
     RecordRevision,
     ReleaseRoute,
     Revision,
     Route,
-    Routing,
     Scaling,
     Shared,
     StartPreflight,
@@ -112,6 +113,7 @@ class Cluster:
     weighted: Weighted | None = None  # what the HTTPRoute says; all requests come through the gateway then
     gateway: str | None = None  # why the gateway does not accept the HTTPRoute
     httproutes: bool = True  # whether the cluster has the kind
+    preview: str | None = None  # revision that the preview Service selects
     served: bool = False  # clients had an answer once
     lost: float = 0.0  # requests that found no pod after that
     refusals: dict[str, Problem] = field(default_factory=dict)  # revision -> why no pod of it is admitted
@@ -148,12 +150,23 @@ class Cluster:
                 self._scale(action)
             case DeleteWorkload(revision=name):
                 self.delete(name)
-            case Route() | Weigh() | ReleaseRoute():
-                self.reroute(action)
+            case Route() | Preview() | Weigh() | ReleaseRoute():
+                self._direct(action)
             case _:
                 assert_never(action)
         self._control()
         self.watch()
+
+    def _direct(self, action: Directing) -> None:
+        match action:
+            case Route(to=to):
+                self.route(to)
+            case Preview(revision=name):
+                self.preview = name
+            case Weigh(to=weights):
+                self.weigh(weights)
+            case ReleaseRoute():
+                self.weigh(None)
 
     def _scale(self, action: Scaling) -> None:
         match action:
@@ -181,16 +194,6 @@ class Cluster:
     def route(self, to: Traffic) -> None:
         self.traffic = to
         self._routes.append((self.now + ROUTING_LAG, to))
-
-    def reroute(self, action: Routing) -> None:
-        """Service or HTTPRoute."""
-        match action:
-            case Route(to=to):
-                self.route(to)
-            case Weigh(to=to):
-                self.weigh(to)
-            case ReleaseRoute():
-                self.weigh(None)
 
     def weigh(self, to: Weighted | None) -> None:
         """The HTTPRoute is written, by whomever, or deleted."""

@@ -34,16 +34,17 @@ from volary.planning.model import (
     DeletePreflight,
     DeleteRevision,
     DeleteWorkload,
+    Directing,
     EnsureAutoscaler,
     EnsureBudget,
     EnsureWorkload,
     MarkRevision,
     Only,
+    Preview,
     RecordRevision,
     ReleaseRoute,
     Revision,
     Route,
-    Routing,
     Scaling,
     StartPreflight,
     Weigh,
@@ -117,12 +118,28 @@ class _Hands:
             case DeleteWorkload(revision=name):
                 await self._delete(DEPLOYMENTS, resources.revision_name(desired.name, name))
                 await self._delete(SERVICES, resources.revision_name(desired.name, name))
-            case Route() | Weigh() | ReleaseRoute():
-                await self._route(action)
+            case Route() | Preview() | Weigh() | ReleaseRoute():
+                await self._direct(action)
             case EnsureAutoscaler() | DeleteAutoscaler() | EnsureBudget() | DeleteBudget():
                 await self._scale(action)
             case _:
                 assert_never(action)
+
+    async def _direct(self, action: Directing) -> None:
+        match action:
+            case Route(to=to):
+                await self._apply(resources.service(self._desired, to))
+                self._traffic = to
+            case Preview(revision=shown) if shown is not None:
+                await self._apply(resources.preview_service(self._desired, shown))
+            case Preview():
+                await self._delete(SERVICES, resources.preview_name(self._desired.name))
+            case Weigh(to=to):
+                await self._weigh(to)
+            case ReleaseRoute(route=left) if left.own:
+                await self._delete(HTTP_ROUTES, left.name)
+            case ReleaseRoute(route=left):
+                await self._rewrite(left.name, lambda body: httproutes.released(self._desired, body))
 
     async def _scale(self, action: Scaling) -> None:
         desired = self._desired
@@ -151,18 +168,6 @@ class _Hands:
     async def _record(self, revision: Revision) -> None:
         await self._apply(resources.controller_revision(self._desired, revision))
         self._revisions[revision.id] = revision
-
-    async def _route(self, action: Routing) -> None:
-        match action:
-            case Route(to=to):
-                await self._apply(resources.service(self._desired, to))
-                self._traffic = to
-            case Weigh(to=to):
-                await self._weigh(to)
-            case ReleaseRoute(route=left) if left.own:
-                await self._delete(HTTP_ROUTES, left.name)
-            case ReleaseRoute(route=left):
-                await self._rewrite(left.name, lambda body: httproutes.released(self._desired, body))
 
     async def _weigh(self, to: Weighted) -> None:
         desired, traffic = self._desired, self._desired.spec.rollout.traffic

@@ -7,7 +7,7 @@ from volary.api.v1alpha1 import Step
 from volary.common.reasons import Reason
 from volary.planning.model import Desired, Observed, Problem
 from volary.planning.weighted import NoRoute, NotAsked, Routed, Unroutable
-from volary.planning.weights import canary_replicas
+from volary.planning.weights import exact_replicas
 
 _ALL = 100  # percent
 PATIENCE = timedelta(seconds=30)  # between two looks at a route that is as it should be, and between two repairs of one
@@ -19,12 +19,8 @@ def wanted(desired: Desired) -> bool:
 
 
 def pods(desired: Desired, weight: int) -> int:
-    """Pods of a canary at this weight: a gateway needs only enough of them for their share of the work.
-
-    Weight 5 with 3 replicas -> 1, weight 50 -> 2, weight 80 -> 3; a ratio of pods would want 3 for weight 50.
-    """
-    replicas = desired.replicas
-    return max(1, -(-weight * replicas // 100)) if wanted(desired) else canary_replicas(weight, replicas)
+    """Pods of a canary at this weight."""
+    return exact_replicas(weight, desired.replicas)
 
 
 def with_shadow(desired: Desired) -> Desired:
@@ -41,15 +37,6 @@ def shadows(desired: Desired, step: int) -> bool:
     """Whether this step of a spec `with_shadow` is the shadow."""
     traffic = desired.spec.rollout.traffic
     return step == 0 and traffic is not None and traffic.mirror is not None
-
-
-def weight(desired: Desired, step: int) -> int:
-    """Share of the requests that a canary in this step should answer; while it grows to take over, that of its last step."""
-    steps = desired.spec.rollout.steps
-    if step < 0 or not steps or shadows(desired, step):
-        return 0
-    last = min(step, len(steps) - 1)
-    return 0 if shadows(desired, last) else steps[last].weight
 
 
 def obstacle(desired: Desired, observed: Observed) -> Problem | None:

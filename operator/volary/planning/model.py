@@ -200,6 +200,7 @@ class Observed:
     traffic: Traffic = NoService()
     route: HttpRoute = field(default_factory=NotAsked)
     left: LeftRoute | None = None
+    preview: str | None = None  # revision that the preview Service selects; None: there is none
     sample: Sample | None = None
     autoscalers: tuple[Autoscaler, ...] = ()
     budget: DisruptionBudget | None = None
@@ -284,6 +285,13 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """Point the preview Service at a revision that gets no traffic yet; None: delete it."""
+
+    revision: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnsureAutoscaler:
     """Create or change the HorizontalPodAutoscaler of one revision."""
 
@@ -324,9 +332,17 @@ class ReleaseRoute:
 
 
 Scaling = EnsureAutoscaler | DeleteAutoscaler | EnsureBudget | DeleteBudget
-Routing = Route | Weigh | ReleaseRoute
+Directing = Route | Preview | Weigh | ReleaseRoute
 Action = (
-    StartPreflight | DeletePreflight | RecordRevision | MarkRevision | DeleteRevision | EnsureWorkload | DeleteWorkload | Routing | Scaling
+    StartPreflight
+    | DeletePreflight
+    | RecordRevision
+    | MarkRevision
+    | DeleteRevision
+    | EnsureWorkload
+    | DeleteWorkload
+    | Directing
+    | Scaling
 )
 
 

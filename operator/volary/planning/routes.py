@@ -8,50 +8,38 @@ Source: Gateway API v1.5, HTTPRoute `backendRefs[].weight` and `RouteStatus`.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from volary.api.v1alpha1 import RouteStatus
 from volary.common.reasons import Reason
 from volary.planning import exact, traffic
+from volary.planning.course import Course
 from volary.planning.model import Action, DeleteWorkload, Desired, EnsureWorkload, Observed, Only, ReleaseRoute, Shared, Traffic, Weigh
 from volary.planning.roles import Roles
-from volary.planning.rollout import Course
+from volary.planning.strategy import chosen
+from volary.planning.traffic import Steering
 from volary.planning.weighted import NotAsked, Routed, Shadow, Share, Unroutable, Weighted
 
 _ACKNOWLEDGE = timedelta(milliseconds=500)  # a gateway takes a route over in well under a second
 _TROUBLE = timedelta(seconds=5)  # between two looks at a route that the gateway does not serve
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Steering:
-    """What is to be done about pods and traffic."""
-
-    actions: tuple[Action, ...]
-    traffic: Traffic  # of the plain Service, once they are done
-    memory: RouteStatus | None = None
-    wake_at: datetime | None = None
-
-
 def steer(
-    desired: Desired, observed: Observed, roles: Roles, course: Course | None, contested: Collection[str] = (), *, now: datetime
+    desired: Desired, observed: Observed, roles: Roles, course: Course | None, now: datetime, contested: Collection[str] = ()
 ) -> Steering:
-    """The actions, and when to look at the route again."""
+    """What is to be done about pods and traffic, and when to look at the route again."""
     release: tuple[Action, ...] = (ReleaseRoute(route=observed.left),) if observed.left else ()
     if not exact.wanted(desired):
-        moves, after = traffic.steer(desired, observed, roles, course, contested)
-        return Steering(actions=(*release, *moves), traffic=after)
-    moves, after = traffic.steer(desired, observed, roles, _alone(course), contested)
-    weigh, memory, write_at = _weigh(desired, observed, _wanted(desired, observed, roles, course), now)
-    up = tuple(action for action in moves if not _shrinks(action, observed))
-    down = tuple(action for action in moves if _shrinks(action, observed) and _free(action, observed, changes=bool(weigh)))
-    held = len(up) + len(down) < len(moves)
-    return Steering(
-        actions=(*up, *weigh, *release, *down),
-        traffic=after,
-        memory=memory,
-        wake_at=_wake_at(observed, now, write_at, soon=bool(weigh) or held),
-    )
+        plain = traffic.steer(desired, observed, roles, course, now, contested)
+        return replace(plain, actions=(*release, *plain.actions))
+    inside = traffic.steer(desired, observed, roles, _alone(course), now, contested)
+    weigh, memory, write_at = _weigh(desired, observed, _wanted(desired, observed, roles, course, now), now)
+    up = tuple(action for action in inside.actions if not _shrinks(action, observed))
+    down = tuple(action for action in inside.actions if _shrinks(action, observed) and _free(action, observed, changes=bool(weigh)))
+    held = len(up) + len(down) < len(inside.actions)
+    wake = _wake_at(observed, now, write_at, soon=bool(weigh) or held)
+    return replace(inside, actions=(*up, *weigh, *release, *down), route=memory, wake_at=wake)
 
 
 def _alone(course: Course | None) -> Course | None:
@@ -81,10 +69,10 @@ def _free(action: Action, observed: Observed, *, changes: bool) -> bool:
 # ---- which weights ----------------------------------------------------------------------------
 
 
-def _wanted(desired: Desired, observed: Observed, roles: Roles, course: Course | None) -> Weighted | None:
+def _wanted(desired: Desired, observed: Observed, roles: Roles, course: Course | None, now: datetime) -> Weighted | None:
     """None: there is nothing yet that could serve."""
     seen = replace(observed, traffic=_shape(observed))
-    decided = traffic.steer(desired, seen, roles, course)[1]
+    decided = traffic.steer(desired, seen, roles, course, now).traffic
     match decided:
         case Only(revision=revision):
             shares: tuple[Share, ...] = (Share(revision, 100),)
@@ -126,7 +114,7 @@ def _shares(desired: Desired, observed: Observed, roles: Roles, course: Course |
     assert stable is not None  # noqa: S101 -- traffic is shared between two
     assert candidate is not None  # noqa: S101 -- traffic is shared between two
     assert course is not None  # noqa: S101 -- a candidate has a course
-    asked = exact.weight(desired, course.memory.step)
+    asked = chosen(desired.spec.rollout, desired.replicas).weight(course.memory.step)
     ready = observed.ready(candidate.id)
     now = observed.route.to.percent(candidate.id) if isinstance(observed.route, Routed) else 0
     weight = asked if ready >= exact.pods(desired, asked) else min(now, asked)

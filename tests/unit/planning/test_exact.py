@@ -11,6 +11,8 @@ from volary.common.reasons import Reason
 from volary.planning import exact, routes
 from volary.planning.model import Desired, Observed, Only, Pod, Weigh, Workload
 from volary.planning.roles import assign
+from volary.planning.strategy import chosen
+from volary.planning.traffic import Steering
 from volary.planning.weighted import LeftRoute, NoRoute, NotAsked, Routed, Shadow, Share, Unroutable, Weighted
 
 from . import builders
@@ -43,14 +45,14 @@ def test_pods_are_enough_for_their_share(weight: int, replicas: int, pods: int) 
 
 @pytest.mark.parametrize(("step", "weight"), [(-1, 0), (0, 5), (1, 80), (2, 80)])
 def test_weight_is_that_of_the_step(step: int, weight: int) -> None:
-    assert exact.weight(exact.with_shadow(gated()), step) == weight
+    assert chosen(gated().spec.rollout, 3).weight(step) == weight
 
 
 @pytest.mark.parametrize(("step", "weight"), [(-1, 0), (0, 0), (1, 5), (2, 80), (3, 80)])
 def test_a_shadow_is_one_more_step_without_answers(step: int, weight: int) -> None:
     shadowed = exact.with_shadow(gated(mirror=Mirror(percent=40, duration="2m")))
     assert shadowed.spec.rollout.steps[0] == Step(weight=40, duration="2m")
-    assert exact.weight(shadowed, step) == weight
+    assert chosen(shadowed.spec.rollout, 3).weight(step) == weight
 
 
 @pytest.mark.parametrize(
@@ -77,7 +79,7 @@ def test_percents_of_other_peoples_weights_are_rounded() -> None:
     assert both.text == "a=1 b=2 named:c shadow:d=5"
 
 
-def steered(route: Any, status: RouteStatus | None, seconds: float = 0) -> routes.Steering:
+def steered(route: Any, status: RouteStatus | None, seconds: float = 0) -> Steering:
     observed = serving(route)
     now = NOW + timedelta(seconds=seconds)
     return routes.steer(gated(status=status), observed, assign(observed, STABLE.request), None, now=now)
@@ -85,14 +87,14 @@ def steered(route: Any, status: RouteStatus | None, seconds: float = 0) -> route
 
 def test_what_others_change_is_put_back_at_once_and_then_twice_a_minute() -> None:
     theirs = Routed(to=Weighted(shares=(Share(STABLE.id, 1), Share("0000000000", 99))))
-    memory = steered(Routed(to=ALL), None).memory
+    memory = steered(Routed(to=ALL), None).route
     first = steered(theirs, memory)
     assert first.actions == (Weigh(to=ALL),)
     for seconds in (1, 15, 29):
-        waits = steered(theirs, first.memory, seconds)
+        waits = steered(theirs, first.route, seconds)
         assert waits.actions == ()
         assert waits.wake_at == NOW + timedelta(seconds=30)
-    assert steered(theirs, first.memory, 30).actions == (Weigh(to=ALL),)
+    assert steered(theirs, first.route, 30).actions == (Weigh(to=ALL),)
 
 
 def test_what_the_gateway_lacks_is_left_out_and_weights_go_back() -> None:
@@ -107,7 +109,7 @@ def test_what_the_gateway_lacks_is_left_out_and_weights_go_back() -> None:
 
 
 def test_a_new_wish_waits_for_nobody() -> None:
-    memory = steered(Routed(to=ALL), None).memory
+    memory = steered(Routed(to=ALL), None).route
     assert memory is not None
     other = memory.model_copy(update={"restored_at": NOW, "written": "something else"})
     assert steered(Routed(to=ALL, intact=False), other, 1).actions == (Weigh(to=ALL),)

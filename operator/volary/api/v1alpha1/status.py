@@ -52,6 +52,15 @@ class RevisionStatus(Status):
     """Share in percent that is reached: of the ready pods on plain Services, of the weights in the HTTPRoute with a gateway."""
 
 
+class RetiringStatus(Status):
+    """The revision that served before, and whose pods stay for a while without traffic."""
+
+    revision: str
+    version: str
+    until: datetime
+    """Until then `volary rollback` has its pods at hand."""
+
+
 class HistoryEntry(Status):
     """A kept revision, newest first."""
 
@@ -85,6 +94,7 @@ class ModelDeploymentStatus(Status):
     canary: RevisionStatus | None = None
     rollout: RolloutStatus | None = None
     route: RouteStatus | None = None
+    retiring: RetiringStatus | None = None
     history: tuple[HistoryEntry, ...] = ()
     request: RequestStatus | None = None
     replicas: int = 0
