@@ -7,7 +7,7 @@ from datetime import timedelta
 from tests.world.world import Turn, World
 from volary.api.v1alpha1 import ModelDeploymentStatus, Phase, RolloutStatus
 from volary.common.reasons import Reason
-from volary.planning import checks, evidence, identity, jobs, perspective, scaling, shape
+from volary.planning import checks, evidence, exact, identity, jobs, perspective, scaling, shape
 from volary.planning.holdings import State, Written
 from volary.planning.model import (
     Action,
@@ -24,16 +24,19 @@ from volary.planning.model import (
     Only,
     Preview,
     RecordRevision,
+    ReleaseRoute,
     Revision,
     Route,
     Shared,
     StartCheck,
     Traffic,
+    Weigh,
     Workload,
     WriteSplit,
 )
 from volary.planning.plan import plan
 from volary.planning.roles import Roles, assign
+from volary.planning.weighted import Routed, Weighted
 
 TERMINAL = {Phase.SERVING, Phase.ROLLED_BACK, Phase.REFUSED, Phase.FAILED, Phase.PAUSED}
 
@@ -84,7 +87,8 @@ class Guard:
         if isinstance(cluster.traffic, NoService):
             return
         able = {roles.stable.id} if roles.stable else set()
-        if roles.candidate is not None and memory is not None and memory.revision == roles.candidate.id and memory.step >= 0:
+        plain = not exact.wanted(turn.desired)  # with a gateway the plain Service never sees a canary
+        if plain and roles.candidate is not None and memory is not None and memory.revision == roles.candidate.id and memory.step >= 0:
             able |= {roles.candidate.id} if not turn.observed.strangers else set()  # they would get traffic too
         able = {name for name in able if cluster.lasting(name) > 0}
         assert selected or not able, f"{able} could serve, but traffic goes to {cluster.traffic}"
@@ -251,13 +255,15 @@ def _walk(turn: Turn, request: str) -> None:
         seen = _after(action, seen)
 
 
-def _after(action: Action, seen: Observed) -> Observed:
+def _after(action: Action, seen: Observed) -> Observed:  # noqa: PLR0911 -- one return a kind of action
     """Marks, records and routes at once; pods only in time."""
     match action:
         case RecordRevision() | MarkRevision():
             return _marked(action, seen)
         case Route(to=to):
             return replace(seen, traffic=to)
+        case Weigh(to=to):
+            return replace(seen, route=Routed(to=to, current=False))
         case EnsureWorkload(revision=revision, replicas=replicas):
             workload = seen.workload(revision.id) or Workload(revision=revision.id, replicas=replicas)
             others = tuple(w for w in seen.workloads if w.revision != revision.id)
@@ -339,10 +345,18 @@ def _is_allowed_outside(action: EnsureWorkload | DeleteWorkload | Route, seen: O
             _pods_are_right(revision, replicas, seen, turn, stable)
         case DeleteWorkload(revision=name):
             assert stable is None or name != stable.id, "stable's pods are deleted"
+            before = turn.observed.route
+            assert not isinstance(before, Routed) or before.current, f"{name} goes before the gateway has taken the last route over"
+            reached = {found for route in (before, seen.route) if isinstance(route, Routed) for found in route.to.revisions}
+            assert name not in reached, f"{name} goes, and the gateway reaches it"
             alone = seen.traffic == Only(name) or (
                 isinstance(seen.traffic, Shared) and not any(w.ready for w in seen.workloads if w.revision != name)
             )
             assert not alone or seen.ready(name) == 0, f"{name} serves alone and is deleted"
+        case Weigh(to=to):
+            _weights_are_able(to, seen, turn)
+        case ReleaseRoute():
+            pass
         case StartCheck() | DeleteCheck():
             _judges_the_candidate(action, seen, roles.candidate)
         case Route(to=Only(revision=name)):
@@ -359,6 +373,23 @@ def _is_allowed_outside(action: EnsureWorkload | DeleteWorkload | Route, seen: O
             assert name == roles.candidate.id, "the preview is not the candidate"
         case _:
             raise AssertionError(action)
+
+
+def _weights_are_able(to: Weighted, seen: Observed, turn: Turn) -> None:
+    """No share goes to a revision without a ready pod, and more than before only to one with the pods for it."""
+    assert sum(share.weight for share in to.shares) == 100
+    before = seen.route.to if isinstance(seen.route, Routed) else None
+    if before is None or not any(share.weight for share in before.shares):
+        return  # a new route follows the Service
+    able = any(workload.ready for workload in seen.workloads)
+    for share in to.shares:
+        assert seen.ready(share.revision) > 0 or not able, f"{share.weight} % go to {share.revision}, which has no ready pod"
+        grows = share.weight > before.percent(share.revision)
+        alone = share.weight == 100
+        enough = exact.pods(replace(turn.desired, found=_pods(turn)), share.weight)
+        assert alone or not grows or seen.ready(share.revision) >= enough, "weight without pods"
+    for extra in (to.named, to.shadow.revision if to.shadow else None):
+        assert extra is None or seen.ready(extra) > 0, f"{extra} is reached and has no ready pod"
 
 
 def _pods_are_right(revision: Revision, replicas: int, seen: Observed, turn: Turn, stable: Revision | None) -> None:

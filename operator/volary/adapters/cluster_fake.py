@@ -10,7 +10,7 @@ from typing import Any
 
 from volary.adapters.cluster import Body, Conflict, Kind, NotFound, kind_of
 from volary.common.errors import VolaryError
-from volary.common.names import FIELD_MANAGER
+from volary.common.names import FIELD_MANAGER, PERSON
 from volary.common.reasons import Reason
 
 _Key = tuple[Kind, str, str]
@@ -21,6 +21,7 @@ class FakeCluster:
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, str, str]] = []  # verb, kind, name
+        self.schemas: dict[Kind, Body] = {}
         self._objects: dict[_Key, Body] = {}
         self._applied: dict[tuple[_Key, str], dict[str, Body]] = {}  # manager -> what it applied last
         self._failures: list[tuple[str, str, VolaryError]] = []
@@ -44,6 +45,11 @@ class FakeCluster:
             if k == kind and namespace in {None, ns} and _matches(body, labels or {})
         ]
         return [{part: body[part] for part in ("apiVersion", "kind", "metadata")} for body in found] if metadata_only else found
+
+    async def schema(self, kind: Kind) -> Body | None:
+        """What a test put there."""
+        self._ask("get", kind, "")
+        return self.schemas.get(kind)
 
     async def apply(self, body: Body, *, manager: str = FIELD_MANAGER) -> Body:
         """Create or merge; a changed spec is a new generation."""
@@ -77,12 +83,15 @@ class FakeCluster:
             raise Conflict(Reason.API_UNAVAILABLE, f"{body['metadata']['name']} was changed")
         return self._store(copy.deepcopy(body))
 
-    async def patch(self, kind: Kind, namespace: str, name: str, patch: Body) -> Body:
+    async def patch(self, kind: Kind, namespace: str, name: str, patch: Body, *, manager: str = PERSON) -> Body:
         """JSON merge patch."""
+        del manager
         self._ask("patch", kind, name)
         present = self._objects.get((kind, namespace, name))
         if present is None:
             raise NotFound(Reason.API_UNAVAILABLE, f"{name} not found")
+        if patch.get("metadata", {}).get("resourceVersion") not in {None, present["metadata"]["resourceVersion"]}:
+            raise Conflict(Reason.API_UNAVAILABLE, f"{name} was changed")
         return self._store(_patched(present, patch))
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:

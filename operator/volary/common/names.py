@@ -6,6 +6,7 @@ KIND = "ModelDeployment"
 PLURAL = "modeldeployments"
 API_VERSION = f"{GROUP}/{VERSION}"
 FIELD_MANAGER = "volary"
+PERSON = "kubectl-volary"  # field manager of the command line
 SCALE_MANAGER = "volary-scale"  # holds a number of pods until somebody else changes it
 
 # Labels on everything the operator makes.

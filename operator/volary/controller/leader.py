@@ -16,7 +16,7 @@ from volary.adapters.cluster import Body, Cluster, Conflict, Kind
 from volary.adapters.lease import Leases, Record, taken
 from volary.common.errors import Transient, VolaryError
 from volary.common.logs import fields
-from volary.common.names import FIELD_MANAGER
+from volary.common.names import FIELD_MANAGER, PERSON
 from volary.common.reasons import Reason
 
 DURATION = 15  # seconds a Lease is held without being renewed
@@ -143,6 +143,10 @@ class Fenced:
         """As the cluster's."""
         return await self._cluster.list(kind, namespace, labels, metadata_only=metadata_only)
 
+    async def schema(self, kind: Kind) -> Body | None:
+        """As the cluster's."""
+        return await self._cluster.schema(kind)
+
     async def apply(self, body: Body, *, manager: str = FIELD_MANAGER) -> Body:
         """Fenced."""
         async with self._term():
@@ -163,10 +167,10 @@ class Fenced:
         async with self._term():
             return await self._cluster.replace(body)
 
-    async def patch(self, kind: Kind, namespace: str, name: str, patch: Body) -> Body:
+    async def patch(self, kind: Kind, namespace: str, name: str, patch: Body, *, manager: str = PERSON) -> Body:
         """Fenced."""
         async with self._term():
-            return await self._cluster.patch(kind, namespace, name, patch)
+            return await self._cluster.patch(kind, namespace, name, patch, manager=manager)
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         """Fenced."""

@@ -1,4 +1,4 @@
-"""Looks at one ModelDeployment and all that belongs to it: six requests, seven and the agents with `update: InPlace`; nothing remembered.
+"""Looks at one ModelDeployment and all that belongs to it: six requests, more for what a spec asks for; nothing remembered.
 
 Reads are live, so a plan always sees what the last one wrote. Children are found by label and
 taken for ours only if this very ModelDeployment controls them.
@@ -19,6 +19,7 @@ from volary.adapters.cluster import (
     CONTROLLER_REVISIONS,
     DEPLOYMENTS,
     DISRUPTION_BUDGETS,
+    HTTP_ROUTES,
     JOBS,
     MODEL_DEPLOYMENTS,
     PODS,
@@ -34,6 +35,7 @@ from volary.api.v1alpha1 import ModelDeployment, ModelDeploymentStatus
 from volary.common.names import AGENT_PORT, COMPONENT_LABEL, MODEL_LABEL, REQUEST_ANNOTATION, REQUEST_LABEL, SERVER_PORT
 from volary.common.reasons import Reason
 from volary.common.settings import Settings
+from volary.controller.routing import Routes
 from volary.planning import checks, diagnosis, evidence, identity, inplace, jobs, labels, perspective, resources, scaling_bodies
 from volary.planning.model import Desired, Images, Observed, Pod, Preflight, Revision, Sample, Workload
 from volary.planning.outside import Outside, SeenJob
@@ -96,6 +98,7 @@ class Observer:
         self._outside = outside
         self._settings = settings
         self._agents = agents
+        self._routes = Routes(cluster)
         self._bare: dict[Bare, tuple[str, int]] = {}  # uid and generation at which there was none, and none was asked for
 
     async def desired(self, namespace: str, name: str) -> Desired | None:
@@ -129,6 +132,9 @@ class Observer:
             own[CONFIG_MAPS] = [one for one in maps if controlled_by(one, desired.uid)]
             observed = await self._held(observed, own[CONFIG_MAPS])
         uids = {(kind_of(one), one["metadata"]["name"]): one["metadata"]["uid"] for kind in own for one in own[kind] if kind is not PODS}
+        seen = await self._routes.look(desired, observed, now)
+        observed = replace(observed, route=seen.route, left=seen.left)
+        uids |= {(HTTP_ROUTES, desired.name): seen.uid} if seen.uid else {}
         sampled, outside = await asyncio.gather(self._sampled(desired, observed, now), self._asked(desired, observed, now))
         return Look(desired=desired, observed=replace(sampled, outside=outside), uids=uids)
 
