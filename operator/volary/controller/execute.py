@@ -90,9 +90,9 @@ class _Hands:
             case EnsureWorkload(revision=revision, replicas=replicas):
                 await self._apply(resources.deployment(desired, revision, replicas))
                 await self._apply(resources.revision_service(desired, revision))
-            case DeleteWorkload(revision=name):
-                await self._delete(DEPLOYMENTS, resources.revision_name(desired.name, name))
+            case DeleteWorkload(revision=name):  # the Deployment last: while it is there, the next plan deletes both again
                 await self._delete(SERVICES, resources.revision_name(desired.name, name))
+                await self._delete(DEPLOYMENTS, resources.revision_name(desired.name, name))
             case Route(to=to):
                 await self._apply(resources.service(desired, to))
             case _:
