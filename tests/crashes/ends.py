@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from volary.adapters.cluster import CONTROLLER_REVISIONS, DEPLOYMENTS, JOBS, MODEL_DEPLOYMENTS, SERVICES, Body, Kind, kind_of
-from volary.common.names import FAILED_ANNOTATION, REVISION_LABEL
+from volary.common.names import FAILED_ANNOTATION, REQUEST_ANNOTATION, REVISION_LABEL
 
 CHILDREN = (JOBS, CONTROLLER_REVISIONS, DEPLOYMENTS, SERVICES)
 _DROPPED = {
@@ -30,12 +30,17 @@ def phase(model: Body | None) -> str:
 
 
 def settled(model: Body | None, wanted: str) -> bool:
-    """The phase is this one, and the status is of the present spec and of the present request."""
-    if model is None or phase(model) != wanted:
-        return model is None and wanted == "Gone"
-    asked = model["metadata"].get("annotations", {}).get("serving.volary.dev/request")
-    status = model["status"]
-    return status.get("observedGeneration") == model["metadata"]["generation"] and asked == (status.get("request") or {}).get("value")
+    """The phase is this one, and it is the present one."""
+    if model is None:
+        return wanted == "Gone"
+    return phase(model) == wanted and _is_of_now(model)
+
+
+def _is_of_now(model: Body) -> bool:
+    """The status is of the present spec and of the present request."""
+    status, metadata = model.get("status", {}), model["metadata"]
+    asked, answered = metadata.get("annotations", {}).get(REQUEST_ANNOTATION), status.get("request") or {}
+    return status.get("observedGeneration") == metadata["generation"] and asked == answered.get("value")
 
 
 def _model(body: Body) -> Body:
@@ -119,7 +124,7 @@ class Guard:
 def _truth(model: Body, service: Body | None, deployments: list[Body]) -> None:
     status = model.get("status", {})
     conditions = {one["type"]: one["status"] for one in status.get("conditions", ())}
-    if conditions.get("Ready") != "True" or status["observedGeneration"] != model["metadata"]["generation"]:
+    if conditions.get("Ready") != "True" or not _is_of_now(model):
         return
     stable = status["stable"]["revision"]
     if status["stable"]["version"] != model["spec"]["model"]["version"]:

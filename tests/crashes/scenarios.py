@@ -62,7 +62,9 @@ SCENARIOS: Mapping[str, Scenario] = {
     "rollback by crash": Scenario(before=_SERVED, deeds=(Deploy(CRASHING, "RolledBack"),)),
     "refused beside stable": Scenario(before=_SERVED, deeds=(Deploy(UNSOUND, "Refused"),)),
     "retry": Scenario(before=(*_SERVED, Deploy(BAD, "RolledBack")), deeds=(Ask("retry@1", "RolledBack"),)),
-    "rollback request": Scenario(before=_TWO, deeds=(Ask("rollback@1", "RolledBack"),)),
+    "retry, refused": Scenario(before=(*_SERVED, Deploy(UNSOUND, "Refused")), deeds=(Ask("retry@1", "Refused"),)),
+    "rollback request, one of three": Scenario(before=(*_TWO, Deploy("3.0.0", "Serving")), deeds=(Ask("rollback@1", "RolledBack"),)),
+    "rollback request, one of two": Scenario(before=_TWO, deeds=(Ask("rollback@1", "RolledBack"),)),
     "abort": Scenario(before=(*_SERVED, Deploy(NEXT, "Paused", _HELD)), deeds=(Ask("abort@1", "RolledBack"),)),
     "promote": Scenario(before=(*_SERVED, Deploy(NEXT, "Paused", _HELD)), deeds=(Ask("promote@1", "Serving"),)),
     "superseded": Scenario(

@@ -19,6 +19,7 @@ from volary.planning.model import (
     NoService,
     Observed,
     Only,
+    PreflightEnded,
     RecordRevision,
     Revision,
     Route,
@@ -173,7 +174,10 @@ def _requests_have_effect(turn: Turn) -> None:
     marks = [action for action in turn.plan.actions if isinstance(action, MarkRevision)]
     checked_again = any(isinstance(action, DeletePreflight) for action in turn.plan.actions)
     approved = rollout is not None and rollout.approved
-    assert marks or checked_again or (approved and request.value.startswith("promote")), f"{request.value} is done and had no effect"
+    begun = any(r.asked.split(" after ")[0] == request.value for r in turn.observed.revisions)  # by an operator that died over it
+    unresolved = request.value.startswith("retry") and not isinstance(turn.observed.preflight, PreflightEnded)
+    promoted = approved and request.value.startswith("promote")
+    assert marks or checked_again or begun or unresolved or promoted, f"{request.value} is done and had no effect"
 
 
 def _canaries_do_not_vanish(turn: Turn) -> None:
@@ -217,8 +221,8 @@ def _after(action: Action, seen: Observed) -> Observed:
     match action:
         case RecordRevision(revision=revision):
             return seen.mark(revision)
-        case MarkRevision(revision=name, promoted=promoted, failed=failed):
-            return seen.mark(replace(_find(seen, name), promoted=promoted, failed=failed))
+        case MarkRevision(revision=name, promoted=promoted, failed=failed, asked=asked):
+            return seen.mark(replace(_find(seen, name), promoted=promoted, failed=failed, asked=asked))
         case Route(to=to):
             return replace(seen, traffic=to)
         case DeleteWorkload(revision=name):

@@ -18,6 +18,7 @@ COMPONENT_LABEL = "app.kubernetes.io/component"  # on pods: "server" or "preflig
 REQUEST_ANNOTATION = f"{GROUP}/request"  # on a ModelDeployment, by a person: ACTION[:REVISION][@NONCE]
 PROMOTED_ANNOTATION = f"{GROUP}/promoted"  # on a ControllerRevision: ordinal of its last promotion
 FAILED_ANNOTATION = f"{GROUP}/failed"  # on a ControllerRevision: JSON {reason, message, at}
+ASKED_ANNOTATION = f"{GROUP}/asked"  # on a ControllerRevision: the request that made the present marks
 
 # In a model pod.
 SERVER_CONTAINER = "server"

@@ -83,8 +83,8 @@ class _Hands:
                 await self._delete(JOBS, resources.preflight_name(desired.name, request))
             case RecordRevision(revision=revision):
                 await self._record(revision)
-            case MarkRevision(revision=name, promoted=promoted, failed=failed):
-                await self._record(replace(self._known(name), promoted=promoted, failed=failed))
+            case MarkRevision(revision=name, promoted=promoted, failed=failed, asked=asked):
+                await self._record(replace(self._known(name), promoted=promoted, failed=failed, asked=asked))
             case DeleteRevision(revision=name):
                 await self._delete(CONTROLLER_REVISIONS, resources.revision_name(desired.name, name))
             case EnsureWorkload(revision=revision, replicas=replicas):

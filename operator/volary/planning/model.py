@@ -48,6 +48,7 @@ class Revision:
     created_at: datetime
     promoted: int = 0  # ordinal of its last promotion; 0 = never
     failed: Failure | None = None
+    asked: str = ""  # key of the request that made these marks; empty: nobody asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +224,7 @@ class MarkRevision:
     revision: str
     promoted: int
     failed: Failure | None
+    asked: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ from pydantic.alias_generators import to_camel
 from volary.api.v1alpha1 import Model, Runtime
 from volary.common.names import (
     API_VERSION,
+    ASKED_ANNOTATION,
     COMPONENT_LABEL,
     FAILED_ANNOTATION,
     KIND,
@@ -192,6 +193,7 @@ def revision_from(body: Body) -> Revision:
         created_at=record.created_at,
         promoted=int(annotations.get(PROMOTED_ANNOTATION, "0")),
         failed=_failure(annotations.get(FAILED_ANNOTATION), record.created_at),
+        asked=annotations.get(ASKED_ANNOTATION, ""),
     )
 
 
@@ -249,6 +251,8 @@ def _marks(revision: Revision) -> dict[str, str]:
     if revision.failed:
         mark = _Mark(reason=revision.failed.reason, message=revision.failed.message, at=revision.failed.at)
         marks[FAILED_ANNOTATION] = json.dumps(mark.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+    if revision.asked:
+        marks[ASKED_ANNOTATION] = revision.asked
     return marks
 
 

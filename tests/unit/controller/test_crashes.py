@@ -4,7 +4,7 @@ import asyncio
 from functools import cache
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.crashes.ends import End
@@ -45,6 +45,7 @@ def test_a_death_at_any_moment_changes_nothing(name: str) -> None:
 
 
 @given(st.data())
+@settings(deadline=None)
 def test_deaths_in_a_row_and_time_that_goes_by_meanwhile(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(SCENARIOS)))
     expected, moments = undisturbed(name)
