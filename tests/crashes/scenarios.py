@@ -88,7 +88,7 @@ def body(namespace: str, deed: Deploy) -> Body:
         **deed.changes.get("rollout", {}),
     }
     spec = {
-        "model": {"uri": "s3://models/fraud", "version": deed.version},
+        "model": {"uri": "s3://models/fraud", "version": deed.version, "name": NAME},
         "runtime": {"name": "onnxruntime"},
         "replicas": 3,
         **deed.changes,
