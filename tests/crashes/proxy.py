@@ -1,17 +1,16 @@
 """A proxy between an operator and its API server: numbers what goes through, and can stand in the way.
 
 Plain HTTP to the operator, TLS to the API server. `stand` is asked before a request is passed on and
-may answer in its place; `told` hears of every answer before the operator does; `bend` may change a
-watch's stream. Whatever raises `Cut` breaks the connection, as a process that ends would.
+may answer in its place; `told` hears of every answer before the operator does; `end`
+ends watches, as an API server may. Whatever raises `Cut` breaks the connection, as a process that ends would.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import ssl
 import time
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,8 +76,9 @@ class Proxy:
     kubeconfig: Path  # of the API server
     stand: Callable[[Exchange], Awaitable[web.Response | None]] = _pass
     told: Callable[[Exchange], Awaitable[None]] = _hear
-    bend: Callable[[Exchange, web.StreamResponse], Awaitable[bool]] | None = None  # True: it has dealt with the stream
+    mute: bool = False  # watches tell nothing
     log: list[Exchange] = field(default_factory=list)
+    _streams: dict[int, tuple[Exchange, web.StreamResponse, aiohttp.ClientResponse]] = field(default_factory=dict)
     _session: aiohttp.ClientSession | None = None
     _server: str = ""
     _tls: ssl.SSLContext | None = None
@@ -143,12 +143,25 @@ class Proxy:
         stream = web.StreamResponse(status=answer.status, headers=headers)
         exchange.status = answer.status
         await stream.prepare(request)
-        if self.bend is not None and await self.bend(exchange, stream):
-            return stream
-        with suppress(ConnectionError, asyncio.CancelledError):
+        self._streams[exchange.number] = exchange, stream, answer
+        try:
             async for data in answer.content.iter_any():
-                await stream.write(data)
+                if not self.mute:
+                    await stream.write(data)
+        except (ConnectionError, aiohttp.ClientError):
+            pass  # the operator went, or `end` was called
+        finally:
+            del self._streams[exchange.number]
         return stream
+
+    async def end(self, kind: str, last: bytes = b"") -> int:
+        """Ends the watches of a kind, after a last line; how many there were."""
+        found = [stream for stream in self._streams.values() if stream[0].kind == kind]
+        for _, stream, answer in found:
+            if last:
+                await stream.write(last)
+            answer.close()
+        return len(found)
 
 
 def refusal(status: int, reason: str = "", after: int | None = None) -> web.Response:

@@ -8,6 +8,7 @@ from volary.adapters.cluster import Body
 from volary.common.names import API_VERSION, KIND
 
 NAME = "fraud"
+REPLICAS = 3
 GOOD, NEXT, BAD, CRASHING, UNSOUND = "1.0.0", "2.0.0", "2.0.0-bad", "2.0.0-crashing", "2.0.0-unsound"
 ERRORS = {BAD: 0.5}  # share of requests that fail
 STEPS = ({"weight": 34, "duration": "1s"}, {"weight": 67, "duration": "1s"})
@@ -90,7 +91,7 @@ def body(namespace: str, deed: Deploy) -> Body:
     spec = {
         "model": {"uri": "s3://models/fraud", "version": deed.version, "name": NAME},
         "runtime": {"name": "onnxruntime"},
-        "replicas": 3,
+        "replicas": REPLICAS,
         **deed.changes,
         "rollout": rollout,
     }
