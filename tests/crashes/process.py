@@ -55,9 +55,7 @@ class Operator:
 
     def send(self, number: signal.Signals) -> None:
         """A signal."""
-        assert self._process is not None
-        assert self._process.pid is not None
-        os.kill(self._process.pid, number)
+        os.kill(self.pid, number)
 
     async def kill(self) -> None:
         """Now, and wait until it is gone."""
@@ -71,8 +69,10 @@ class Operator:
         self._process = None
 
     @property
-    def alive(self) -> bool:
-        return self._process is not None and self._process.is_alive()
+    def pid(self) -> int:
+        assert self._process is not None
+        assert self._process.pid is not None
+        return self._process.pid
 
     @contextmanager
     def running(self) -> Iterator[Operator]:
