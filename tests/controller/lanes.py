@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-WITHIN = 40.0  # seconds for one deed
+WITHIN = 60.0  # seconds for one deed
+REST = 10  # double looks without a change after which nothing more is expected
 
 
 @dataclass
@@ -75,15 +76,23 @@ class Lane:
     proxy: Proxy
     fuse: Fuse
 
-    async def tell(self, story: str, name: str, moment: int | None) -> ends.End:
-        """The end of a story of a ModelDeployment of this name."""
+    async def tell(self, story: str, name: str, moment: int | None) -> None:
+        """A story of a ModelDeployment of this name."""
         model = (self.namespace, name)
         for deed in SCENARIOS[story].before:
             await self.do(model, deed)
         self.fuse.arm(moment)
         for deed in SCENARIOS[story].deeds:
             await self.do(model, deed)
-        return self.nodes.end(model)
+
+    async def rest(self, model: Id) -> ends.End:
+        """The end, once it has not changed for some looks."""
+        end, same = self.nodes.end(model), 0
+        while same < REST:
+            await self.until(model, "a look", lambda: True)
+            again = self.nodes.end(model)
+            end, same = again, same + 1 if again == end else 0
+        return end
 
     async def do(self, model: Id, deed: Deed) -> None:
         """One deed, to its end."""

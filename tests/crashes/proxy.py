@@ -124,7 +124,8 @@ class Proxy:
             raise web.HTTPBadGateway from None
 
     async def _forward(self, request: web.Request, exchange: Exchange) -> web.StreamResponse:
-        assert self._session is not None
+        if self._session is None or self._session.closed:
+            raise Cut
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _OWN_HEADERS}
         url = f"{self._server}{request.raw_path}"
         body, skipped = exchange.body or None, () if "Content-Type" in headers else ("Content-Type",)

@@ -31,6 +31,7 @@ from volary.controller.meters import Meters
 from volary.controller.observe import Observer
 from volary.controller.queue import Queue
 from volary.controller.reconcile import Reconciler
+from volary.controller.survey import Survey
 from volary.controller.watchdog import Watchdog
 from volary.controller.watches import Backoffs, Sight, Watches
 from volary.controller.workers import Worker
@@ -75,9 +76,10 @@ class App:
         self.queue = Queue(time.monotonic, random.random)
         self.leader = self._elect(connection) if settings.leader_election else None
         writer: Cluster = Fenced(self.cluster, self.leader) if self.leader else self.cluster
-        self.watchdog = Watchdog(self.cluster, settings, self.queue.add, self._watch_anew, time.monotonic)
+        survey = Survey(self.cluster, settings.namespaces, time.monotonic)
+        self.watchdog = Watchdog(self.cluster, survey, settings, self.queue.add, self._watch_anew, time.monotonic)
         self.watches = Watches(connection, settings.namespaces, self._see, self.watchdog.begin)
-        observer = Observer(writer, HttpScraper(session), settings)
+        observer = Observer(writer, HttpScraper(session), settings, survey)
         reconciler = Reconciler(writer, observer, Events(writer, wall_clock, self.identity), wall_clock)
         self.workers = [Worker(self.queue, reconciler, meters, wall_clock, self.leader) for _ in range(settings.workers)]
 

@@ -18,6 +18,7 @@ from volary.api.v1alpha1 import ModelDeployment, ModelDeploymentStatus
 from volary.common.names import COMPONENT_LABEL, MODEL_LABEL, REQUEST_ANNOTATION, REQUEST_LABEL, SERVER_PORT
 from volary.common.reasons import Reason
 from volary.common.settings import Settings
+from volary.controller.survey import Survey
 from volary.planning import diagnosis, evidence, identity, pods, resources
 from volary.planning.model import Desired, Images, Observed, Pod, Preflight, Revision, Sample, Workload
 from volary.runtimes import registry
@@ -56,10 +57,11 @@ class Look:
 class Observer:
     """Fills `Look`s."""
 
-    def __init__(self, cluster: Cluster, scraper: Scraper, settings: Settings) -> None:
+    def __init__(self, cluster: Cluster, scraper: Scraper, settings: Settings, survey: Survey | None = None) -> None:
         self._cluster = cluster
         self._scraper = scraper
         self._settings = settings
+        self._survey = survey
 
     async def desired(self, namespace: str, name: str) -> Desired | None:
         """Only what is wanted; None where there is nothing to read."""
@@ -74,18 +76,18 @@ class Observer:
             self._cluster.get(MODEL_DEPLOYMENTS, namespace, name),
             asyncio.gather(*(self._cluster.list(kind, namespace, labels) for kind in _CHILDREN)),
         )
-        if body is None or "deletionTimestamp" in body["metadata"]:
-            return Gone()
-        desired = read(body, self._settings)
-        if isinstance(desired, Unreadable):
-            return desired
-        own = {
-            kind: found if kind is PODS else [one for one in found if controlled_by(one, desired.uid)]
-            for kind, found in zip(_CHILDREN, lists, strict=True)
-        }
-        observed = _observed(desired, own)
-        uids = {(kind_of(one), one["metadata"]["name"]): one["metadata"]["uid"] for kind in own for one in own[kind] if kind is not PODS}
-        return Look(desired=desired, observed=await self._sampled(desired, observed, now), uids=uids)
+        found = _look(body, dict(zip(_CHILDREN, lists, strict=True)), self._settings)
+        if not isinstance(found, Look):
+            return found
+        return replace(found, observed=await self._sampled(found.desired, found.observed, now))
+
+    def glance(self, namespace: str, name: str, now: datetime) -> Look | None:
+        """The same out of the last survey, without a request. None where a live look has to tell."""
+        lists = self._survey.claim((namespace, name)) if self._survey is not None else None
+        if lists is None:
+            return None
+        found = _look(next(iter(lists[MODEL_DEPLOYMENTS]), None), lists, self._settings)
+        return found if isinstance(found, Look) and not evidence.sample_due(found.desired, now) else None
 
     async def _sampled(self, desired: Desired, observed: Observed, now: datetime) -> Observed:
         """The same with the pods' counters, if it is time to read them."""
@@ -100,6 +102,20 @@ class Observer:
         ]
         counts = await self._scraper.scrape(targets)
         return replace(observed, sample=Sample(at=now, counts=counts))
+
+
+def _look(body: Body | None, lists: Mapping[Kind, Sequence[Body]], settings: Settings) -> Look | Unreadable | Gone:
+    """What the objects say. Children are those that this very ModelDeployment controls."""
+    if body is None or "deletionTimestamp" in body["metadata"]:
+        return Gone()
+    desired = read(body, settings)
+    if isinstance(desired, Unreadable):
+        return desired
+    own = {
+        kind: lists[kind] if kind is PODS else [one for one in lists[kind] if controlled_by(one, desired.uid)] for kind in _CHILDREN
+    }
+    uids = {(kind_of(one), one["metadata"]["name"]): one["metadata"]["uid"] for kind in own for one in own[kind] if kind is not PODS}
+    return Look(desired=desired, observed=_observed(desired, own), uids=uids)
 
 
 def read(body: Body, settings: Settings) -> Desired | Unreadable:
