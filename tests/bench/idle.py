@@ -1,6 +1,6 @@
 """What many ModelDeployments cost that want nothing: how long an operator that starts takes to have looked at all, its memory, its writes.
 
-    python -m tests.bench.idle [--objects 500]
+python -m tests.bench.idle [--objects 500]
 """
 
 from __future__ import annotations

@@ -121,7 +121,9 @@ class Lane:
         while not (self.nodes.looks >= looks and probe()):
             if time.monotonic() > end:
                 seen = json.dumps((self.nodes.model(model) or {}).get("status"))[:600]
-                raise AssertionError(f"not within {within:g} s: {what}; seen last: {seen}; writes: {[str(w) for w in self.fuse.writes][-12:]}")
+                raise AssertionError(
+                    f"not within {within:g} s: {what}; seen last: {seen}; writes: {[str(w) for w in self.fuse.writes][-12:]}"
+                )
             await asyncio.sleep(0.05)
 
     async def remove(self, model: Id) -> None:

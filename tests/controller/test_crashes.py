@@ -15,9 +15,13 @@ from tests.crashes import ends
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 LANES = 6  # operators at the same time
-TOLD = tuple(__import__("os").environ["PROOF_ONE"].split(";")) if __import__("os").environ.get("PROOF_ONE") else (
-    *("create", "canary", "rollback by errors", "rollback by crash", "retry"),
-    *("rollback request, one of two", "abort", "delete"),
+TOLD = (
+    tuple(__import__("os").environ["PROOF_ONE"].split(";"))
+    if __import__("os").environ.get("PROOF_ONE")
+    else (
+        *("create", "canary", "rollback by errors", "rollback by crash", "retry"),
+        *("rollback request, one of two", "abort", "delete"),
+    )
 )  # the others differ in what `plan` decides, not in how it is carried out: they are told in memory
 
 
@@ -42,7 +46,9 @@ async def enumerate_all(folder: Path) -> dict[str, int]:
             else:
                 await lane.until(model, f"the end of {story}", lambda: renamed(lane.nodes.end(model), model[1]) == undisturbed[story], 20)
         except AssertionError as error:
-            failures.append(f"{story}, moment {moment}: {error}; {difference(renamed(lane.nodes.end(model), model[1]), undisturbed.get(story, {}))}")
+            failures.append(
+                f"{story}, moment {moment}: {error}; {difference(renamed(lane.nodes.end(model), model[1]), undisturbed.get(story, {}))}"
+            )
         failures.extend(f"{story}, moment {moment}: {text}" for text in lane.nodes.broken[model][:1])
         await lane.remove(model)
 

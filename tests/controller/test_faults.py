@@ -14,7 +14,6 @@ from tests.controller import api
 from tests.controller.lanes import Lane, difference, lanes
 from tests.crashes.proxy import Cut, Exchange, event, refusal
 from tests.crashes.scenarios import GOOD, NAME, NEXT, REPLICAS, Delete, Deploy
-
 from volary.common.names import PLURAL
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]

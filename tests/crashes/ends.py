@@ -51,7 +51,11 @@ def _model(body: Body) -> Body:
 def _plain(value: Any, dropped: set[str]) -> Any:
     match value:
         case dict():
-            return {key: _failure(part) if key == FAILED_ANNOTATION else _plain(part, dropped) for key, part in value.items() if key not in dropped}
+            return {
+                key: _failure(part) if key == FAILED_ANNOTATION else _plain(part, dropped)
+                for key, part in value.items()
+                if key not in dropped
+            }
         case list() | tuple():
             return [_plain(part, dropped) for part in value]
         case _:
@@ -111,7 +115,9 @@ class Guard:
 
     def _failures(self, revisions: list[Body], endpoints: list[Body]) -> None:
         taking = {pod["metadata"]["labels"][REVISION_LABEL] for pod in endpoints}
-        failed = {one["metadata"]["labels"][REVISION_LABEL] for one in revisions if FAILED_ANNOTATION in one["metadata"].get("annotations", {})}
+        failed = {
+            one["metadata"]["labels"][REVISION_LABEL] for one in revisions if FAILED_ANNOTATION in one["metadata"].get("annotations", {})
+        }
         self._left &= failed  # a retry or a rollback clears the mark
         self._hold(not taking & self._left, f"I6: a failed revision has traffic again: {taking & self._left}")
         self._left |= failed - taking

@@ -160,7 +160,9 @@ class World:
                     assert present is not None
                     await self.cluster.delete(MODEL_DEPLOYMENTS, SPACE, NAME, present["metadata"]["uid"])
             await self.settle(deed.phase)
-            assert ends.settled(self.model(), deed.phase), f"{deed} ends in {ends.phase(self.model())}: {(self.model() or {}).get('status')}"
+            assert ends.settled(self.model(), deed.phase), (
+                f"{deed} ends in {ends.phase(self.model())}: {(self.model() or {}).get('status')}"
+            )
 
     # ---- time -----------------------------------------------------------------------------------
 

@@ -96,7 +96,7 @@ class Proxy:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         found.clear()
         found["server"] = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        kubeconfig.write_text(yaml.safe_dump(given))
+        kubeconfig.write_text(yaml.safe_dump(given))  # noqa: ASYNC240 -- a few bytes, once
         connector = aiohttp.TCPConnector(limit=0)
         try:
             async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None)) as self._session:
@@ -140,7 +140,9 @@ class Proxy:
             await self.told(exchange)
             return web.Response(status=answer.status, body=text, headers=kept)
 
-    async def _stream(self, request: web.Request, exchange: Exchange, answer: aiohttp.ClientResponse, headers: dict[str, str]) -> web.StreamResponse:
+    async def _stream(
+        self, request: web.Request, exchange: Exchange, answer: aiohttp.ClientResponse, headers: dict[str, str]
+    ) -> web.StreamResponse:
         stream = web.StreamResponse(status=answer.status, headers=headers)
         exchange.status = answer.status
         await stream.prepare(request)
@@ -167,7 +169,14 @@ class Proxy:
 
 def refusal(status: int, reason: str = "", after: int | None = None) -> web.Response:
     """An API server's way to say no."""
-    body: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status, "reason": reason, "message": f"fault {status}"}
+    body: dict[str, Any] = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "code": status,
+        "reason": reason,
+        "message": f"fault {status}",
+    }
     headers = {} if after is None else {"Retry-After": str(after)}
     return web.json_response(body, status=status, headers=headers)
 

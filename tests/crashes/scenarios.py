@@ -68,9 +68,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "rollback request, one of two": Scenario(before=_TWO, deeds=(Ask("rollback@1", "RolledBack"),)),
     "abort": Scenario(before=(*_SERVED, Deploy(NEXT, "Paused", _HELD)), deeds=(Ask("abort@1", "RolledBack"),)),
     "promote": Scenario(before=(*_SERVED, Deploy(NEXT, "Paused", _HELD)), deeds=(Ask("promote@1", "Serving"),)),
-    "superseded": Scenario(
-        before=(*_SERVED, Deploy(NEXT, "Paused", _HELD)), deeds=(Deploy("3.0.0", "Serving", _LET_GO),)
-    ),
+    "superseded": Scenario(before=(*_SERVED, Deploy(NEXT, "Paused", _HELD)), deeds=(Deploy("3.0.0", "Serving", _LET_GO),)),
     "scale": Scenario(before=_SERVED, deeds=(Deploy(GOOD, "Serving", {"replicas": 5}), Deploy(GOOD, "Serving", {"replicas": 2}))),
     "history": Scenario(
         before=(*_TWO, Deploy("3.0.0", "Serving")), deeds=(Deploy("4.0.0", "Serving", {"history": 1, "rollout": {"steps": []}}),)

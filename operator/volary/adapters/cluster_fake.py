@@ -29,7 +29,8 @@ class FakeCluster:
     async def get(self, kind: Kind, namespace: str, name: str) -> Body | None:
         """One object, None where there is none."""
         self._ask("get", kind, name)
-        return _copied(self._objects.get((kind, namespace, name)))
+        found: Body | None = _copied(self._objects.get((kind, namespace, name)))
+        return found
 
     async def list(
         self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str | None] | None = None, *, metadata_only: bool = False
@@ -141,7 +142,8 @@ class FakeCluster:
         if body != before:
             metadata["resourceVersion"] = str(next(self._numbers))
         self._objects[key] = body
-        return _copied(body)
+        stored: Body = _copied(body)
+        return stored
 
     def _remove(self, key: _Key) -> None:
         gone = self._objects.pop(key)

@@ -111,9 +111,7 @@ def _look(body: Body | None, lists: Mapping[Kind, Sequence[Body]], settings: Set
     desired = read(body, settings)
     if isinstance(desired, Unreadable):
         return desired
-    own = {
-        kind: lists[kind] if kind is PODS else [one for one in lists[kind] if controlled_by(one, desired.uid)] for kind in _CHILDREN
-    }
+    own = {kind: lists[kind] if kind is PODS else [one for one in lists[kind] if controlled_by(one, desired.uid)] for kind in _CHILDREN}
     uids = {(kind_of(one), one["metadata"]["name"]): one["metadata"]["uid"] for kind in own for one in own[kind] if kind is not PODS}
     return Look(desired=desired, observed=_observed(desired, own), uids=uids)
 
