@@ -28,7 +28,7 @@ from volary.controller import health
 from volary.controller.events import Events
 from volary.controller.leader import Fenced, Leader
 from volary.controller.meters import Meters
-from volary.controller.observe import Observer
+from volary.controller.observe import SURVEYED, Observer
 from volary.controller.queue import Queue
 from volary.controller.reconcile import Reconciler
 from volary.controller.survey import Survey
@@ -76,7 +76,7 @@ class App:
         self.queue = Queue(time.monotonic, random.random)
         self.leader = self._elect(connection) if settings.leader_election else None
         writer: Cluster = Fenced(self.cluster, self.leader) if self.leader else self.cluster
-        survey = Survey(self.cluster, settings.namespaces, time.monotonic)
+        survey = Survey(self.cluster, SURVEYED, settings.namespaces, time.monotonic)
         self.watchdog = Watchdog(self.cluster, survey, settings, self.queue.add, self._watch_anew, time.monotonic)
         self.watches = Watches(connection, settings.namespaces, self._see, self.watchdog.begin)
         observer = Observer(writer, HttpScraper(session), settings, survey)

@@ -1,18 +1,17 @@
 """Everything at one moment, listed at once: what an operator that starts needs to see that most is as it should be.
 
-A look at one ModelDeployment is six requests; at five hundred of them, three thousand. A survey is six
-lists. It is good for one glance at each: one that finds nothing to do. Whatever is to be done is decided
+A look at one ModelDeployment is six requests; at five hundred of them, three thousand. A survey is one
+list a kind. It is good for one glance at each: one that finds nothing to do. Whatever is to be done is decided
 on a live look, and an object of which anything was heard since is not glanced at.
 """
 
 import json
 from collections.abc import Callable, Mapping
 
-from volary.adapters.cluster import CONTROLLER_REVISIONS, DEPLOYMENTS, JOBS, MODEL_DEPLOYMENTS, PODS, SERVICES, Body, Cluster, Kind
+from volary.adapters.cluster import MODEL_DEPLOYMENTS, Body, Cluster, Kind
 from volary.common.names import MODEL_LABEL
 from volary.controller.queue import Key
 
-KINDS = (MODEL_DEPLOYMENTS, JOBS, PODS, DEPLOYMENTS, SERVICES, CONTROLLER_REVISIONS)
 AGE = 30.0  # seconds for which it is worth a glance
 
 Found = Mapping[Kind, list[Body]]
@@ -21,8 +20,9 @@ Found = Mapping[Kind, list[Body]]
 class Survey:
     """The last one. Objects are kept as JSON text, a fifth of the size that they have as dictionaries."""
 
-    def __init__(self, cluster: Cluster, namespaces: tuple[str, ...], clock: Callable[[], float]) -> None:
+    def __init__(self, cluster: Cluster, kinds: tuple[Kind, ...], namespaces: tuple[str, ...], clock: Callable[[], float]) -> None:
         self._cluster = cluster
+        self._kinds = kinds
         self._namespaces = namespaces
         self._clock = clock
         self._texts: dict[Key, list[tuple[Kind, str]]] = {}
@@ -33,7 +33,7 @@ class Survey:
         """Lists everything; the keys of all ModelDeployments. Raises Transient, and knows nothing then."""
         self._texts, self._versions, self._at = {}, {}, self._clock()
         keys: list[Key] = []
-        for kind in KINDS:
+        for kind in self._kinds:
             labels = None if kind is MODEL_DEPLOYMENTS else {MODEL_LABEL: None}
             for namespace in self._namespaces or (None,):
                 for body in await self._cluster.list(kind, namespace, labels):
@@ -47,7 +47,7 @@ class Survey:
         texts = self._texts.pop(key, None)
         if texts is None or self._clock() - self._at > AGE:
             return None
-        found: dict[Kind, list[Body]] = {kind: [] for kind in KINDS}
+        found: dict[Kind, list[Body]] = {kind: [] for kind in self._kinds}
         for kind, text in texts:
             found[kind].append(json.loads(text))
         return found

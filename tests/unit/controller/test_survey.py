@@ -2,9 +2,9 @@
 
 from tests.unit.controller.world import KEY, SETTINGS, World, play
 from volary.adapters.cluster import DEPLOYMENTS, MODEL_DEPLOYMENTS, Body, Kind
-from volary.controller.observe import Observer
+from volary.controller.observe import SURVEYED, Observer
 from volary.controller.reconcile import Reconciler
-from volary.controller.survey import AGE, KINDS, Survey
+from volary.controller.survey import AGE, Survey
 
 
 class Surveyed(World):
@@ -13,7 +13,7 @@ class Surveyed(World):
     def __init__(self) -> None:
         super().__init__()
         self.seconds = 0.0
-        self.survey = Survey(self.cluster, (), lambda: self.seconds)
+        self.survey = Survey(self.cluster, SURVEYED, (), lambda: self.seconds)
         observer = Observer(self.cluster, self.scraper, SETTINGS, self.survey)
         self.second = Reconciler(self.cluster, observer, self.events, lambda: self.now)
 
@@ -38,7 +38,7 @@ def test_what_rests_costs_no_request_of_its_own() -> None:
         assert world.cluster.requests == []
         assert (turn.failure, turn.facts, turn.generation) == (None, (), 1)
         await world.second.turn(KEY)
-        assert len(world.cluster.requests) == len(KINDS), "the next one is a live look"
+        assert len(world.cluster.requests) == 6, "the next one is a live look"
 
     play(story())
 
@@ -53,7 +53,7 @@ def test_what_is_to_be_done_is_decided_on_a_live_look() -> None:
         world.cluster.requests.clear()
         await world.second.turn(KEY)
         assert [verb for verb, kind, _ in world.cluster.writes if kind == "jobs"] == [], "the survey alone would have started a preflight"
-        assert len(world.cluster.requests) >= len(KINDS)
+        assert len(world.cluster.requests) >= 6
 
     play(story())
 

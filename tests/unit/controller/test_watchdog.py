@@ -11,6 +11,7 @@ from volary.common.errors import Transient
 from volary.common.names import MODEL_LABEL
 from volary.common.reasons import Reason
 from volary.common.settings import Settings
+from volary.controller.observe import SURVEYED
 from volary.controller.pulse import GRACE
 from volary.controller.queue import Key
 from volary.controller.survey import Survey
@@ -27,7 +28,7 @@ class Stage:
         self.queued: list[Key] = []
         self.restarts = 0
         settings = Settings(agent_image="a", namespaces=namespaces)
-        survey = Survey(self.cluster, namespaces, lambda: self.now)
+        survey = Survey(self.cluster, SURVEYED, namespaces, lambda: self.now)
         self.watchdog = Watchdog(self.cluster, survey, settings, self.queued.append, self.restart, lambda: self.now)
 
     def restart(self) -> None:
