@@ -12,7 +12,7 @@ from tests.crashes.scenarios import ERRORS, NAME, Ask, Deed, Delete, Deploy, bod
 from volary.adapters.cluster import DEPLOYMENTS, JOBS, MODEL_DEPLOYMENTS, PODS, SERVICES, Body, Kind
 from volary.adapters.cluster_fake import FakeCluster
 from volary.adapters.scrape import FakeScraper
-from volary.common.names import MODEL_LABEL, REQUEST_ANNOTATION
+from volary.common.names import FIELD_MANAGER, MODEL_LABEL, REQUEST_ANNOTATION
 from volary.common.settings import Settings
 from volary.controller.events import Events
 from volary.controller.observe import Observer
@@ -59,8 +59,8 @@ class Mortal:
     ) -> list[Body]:
         return await self._cluster.list(kind, namespace, labels, metadata_only=metadata_only)
 
-    async def apply(self, body: Body) -> Body:
-        return await self._write(f"apply {body['kind']} {body['metadata']['name']}", self._cluster.apply(body))
+    async def apply(self, body: Body, *, manager: str = FIELD_MANAGER) -> Body:
+        return await self._write(f"apply {body['kind']} {body['metadata']['name']}", self._cluster.apply(body, manager=manager))
 
     async def apply_status(self, body: Body) -> Body:
         return await self._write(f"status {body['status'].get('phase')}", self._cluster.apply_status(body))
