@@ -11,71 +11,51 @@ import pytest
 from tests.controller import api
 from tests.controller.lanes import Lane, difference, lanes, renamed
 from tests.crashes import ends
+from tests.crashes.live import Id
+from tests.crashes.scenarios import NAME
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 LANES = 6  # operators at the same time
-TOLD = (
-    tuple(__import__("os").environ["PROOF_ONE"].split(";"))
-    if __import__("os").environ.get("PROOF_ONE")
-    else (
-        *("create", "canary", "rollback by errors", "rollback by crash", "retry"),
-        *("rollback request, one of two", "abort", "delete"),
-    )
+STORIES = (
+    *("create", "canary", "rollback by errors", "rollback by crash", "retry"),
+    *("rollback request, one of two", "abort", "delete"),
 )  # the others differ in what `plan` decides, not in how it is carried out: they are told in memory
 
 
-async def enumerate_all(folder: Path) -> dict[str, int]:
-    """Every moment of every story; how many there were."""
-    points: asyncio.Queue[tuple[str, int | None]] = asyncio.Queue()
-    undisturbed: dict[str, ends.End] = {}
-    counts: dict[str, int] = {}
+async def enumerate_all(story: str, folder: Path) -> int:
+    """Every moment of a story; how many there were."""
     failures: list[str] = []
-    number = 0
-
-    async def point(lane: Lane, story: str, moment: int | None) -> None:
-        nonlocal number
-        number += 1
-        model = (lane.namespace, f"fraud-{number}")
-        try:
-            await lane.tell(story, model[1], moment)
-            if moment is None:
-                undisturbed[story], counts[story] = renamed(await lane.rest(model), model[1]), lane.fuse.passed
-                for one in range(lane.fuse.passed):
-                    points.put_nowait((story, one))
-            else:
-                await lane.until(model, f"the end of {story}", lambda: renamed(lane.nodes.end(model), model[1]) == undisturbed[story], 20)
-        except AssertionError as error:
-            failures.append(
-                f"{story}, moment {moment}: {error}; {difference(renamed(lane.nodes.end(model), model[1]), undisturbed.get(story, {}))}"
-            )
-        failures.extend(f"{story}, moment {moment}: {text}" for text in lane.nodes.broken[model][:1])
-        await lane.remove(model)
-
-    async def work(lane: Lane) -> None:
-        while True:
-            story, moment = await points.get()
-            await point(lane, story, moment)
-            points.task_done()
-
-    for story in TOLD:
-        points.put_nowait((story, None))
     async with lanes(LANES, folder) as found:
-        workers = [asyncio.create_task(work(lane)) for lane in found]
-        joined = asyncio.create_task(points.join())
-        await asyncio.wait([joined, *workers], return_when=asyncio.FIRST_COMPLETED)
-        for worker in workers:
-            if worker.done():
-                worker.result()
-            worker.cancel()
-        deaths = sum(lane.fuse.deaths for lane in found)
-    assert not failures, f"{len(failures)} of {sum(counts.values())}:\n" + "\n".join(failures)
-    assert deaths == sum(counts.values())
-    return counts
+        first = (found[0].namespace, f"{NAME}-first")
+        await found[0].tell(story, first[1], None)
+        expected, moments = renamed(await found[0].rest(first), first[1]), found[0].fuse.passed
+        points = iter(range(moments))
+
+        async def work(lane: Lane) -> None:
+            for moment in points:  # of all lanes together
+                model = (lane.namespace, f"{NAME}-{moment}")
+                try:
+                    await lane.tell(story, model[1], moment)
+                    await lane.until(model, f"the end of {story}", lambda: _end(lane, model) == expected)
+                except AssertionError as error:
+                    failures.append(f"moment {moment}: {error}; {difference(_end(lane, model), expected)}")
+                failures.extend(f"moment {moment}: {text}" for text in lane.nodes.broken[model][:1])
+                await lane.remove(model)
+
+        await asyncio.gather(*(work(lane) for lane in found))
+        assert not failures, f"{len(failures)} of {moments}:\n" + "\n".join(failures)
+        assert sum(lane.fuse.deaths for lane in found) == moments
+    return moments
 
 
-def test_a_death_at_any_moment_changes_nothing(tmp_path: Path) -> None:
+def _end(lane: Lane, model: Id) -> ends.End:
+    return renamed(lane.nodes.end(model), model[1])
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_a_death_at_any_moment_changes_nothing(story: str, tmp_path: Path) -> None:
     api.install_definition()
     began = time.monotonic()
-    counts = asyncio.run(enumerate_all(tmp_path))
-    print(f"{sum(counts.values())} deaths in {time.monotonic() - began:.0f} s: {counts}")
+    moments = asyncio.run(enumerate_all(story, tmp_path))
+    print(f"{story}: {moments} deaths in {time.monotonic() - began:.0f} s")

@@ -11,6 +11,8 @@ from tests.crashes.ends import End
 from tests.crashes.memory import World
 from tests.crashes.scenarios import SCENARIOS
 
+pytestmark = pytest.mark.timeout(300)  # seconds on a quiet machine; it is all computing
+
 
 @cache
 def prepared(name: str) -> World:
