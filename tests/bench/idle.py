@@ -29,6 +29,7 @@ from volary.adapters.cluster import MODEL_DEPLOYMENTS, Cluster
 from volary.controller.observe import Unreadable, read
 from volary.planning import identity, resources
 
+STILL = 5.0  # seconds without a write after which all is settled
 QUIET = 60.0  # seconds that are watched for writes
 MIB = 1024.0
 GOALS = "goals 3 s and 120 MB"
@@ -67,7 +68,21 @@ async def make(cluster: Cluster, namespace: str, objects: int, folder: Path) -> 
     async with Nodes(cluster).running() as nodes:
         with operator.running():
             await until(lambda: serving(nodes) == objects, "all serve", 1200)
+            await still(nodes)
     say(f"{objects} objects made in {time.monotonic() - began:.0f} s")
+
+
+async def still(nodes: Nodes) -> None:
+    """Until nobody writes any more: those that came last are reported on late."""
+    seen, since = versions(nodes), time.monotonic()
+    while time.monotonic() - since < STILL:
+        await asyncio.sleep(0.5)
+        if (now := versions(nodes)) != seen:
+            seen, since = now, time.monotonic()
+
+
+def versions(nodes: Nodes) -> set[str]:
+    return {body["metadata"]["resourceVersion"] for bodies in nodes.models.values() for kind in bodies.values() for body in kind}
 
 
 def serving(nodes: Nodes) -> int:

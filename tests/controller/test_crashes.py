@@ -37,7 +37,7 @@ async def enumerate_all(story: str, folder: Path) -> int:
                 model = (lane.namespace, f"{NAME}-{moment}")
                 try:
                     await lane.tell(story, model[1], moment)
-                    await lane.until(model, f"the end of {story}", lambda: _end(lane, model) == expected)
+                    await lane.until(model, f"the end of {story}", lambda model=model: bool(_end(lane, model) == expected))
                 except AssertionError as error:
                     failures.append(f"moment {moment}: {error}; {difference(_end(lane, model), expected)}")
                 failures.extend(f"moment {moment}: {text}" for text in lane.nodes.broken[model][:1])
