@@ -53,3 +53,9 @@ class RolloutStatus(Status):
     """Canary requests in this step."""
     approved: bool = False
     """A person promoted it: no more evidence is asked for."""
+    paused: bool = False
+    """A person paused it; `volary resume` or a new revision clears this."""
+    awaits_approval: bool = False
+    """Time and evidence are over; a person decides."""
+    step_approved: bool = False
+    """A person approved this step."""
