@@ -38,7 +38,7 @@ def test_what_rests_costs_no_request_of_its_own() -> None:
         assert world.cluster.requests == []
         assert (turn.failure, turn.facts, turn.generation) == (None, (), 1)
         await world.second.turn(KEY)
-        assert len(world.cluster.requests) == 6, "the next one is a live look"
+        assert len(world.cluster.requests) >= 6, "the next one is a live look"
 
     play(story())
 
