@@ -170,8 +170,8 @@ class Cluster:
                 self._preflight(action, version)
             case RecordRevision(revision=revision):
                 self.revisions[revision.id] = revision
-            case MarkRevision(revision=name, promoted=promoted, failed=failed):
-                self.revisions[name] = replace(self.revisions[name], promoted=promoted, failed=failed)
+            case MarkRevision(revision=name, promoted=promoted, failed=failed, asked=asked):
+                self.revisions[name] = replace(self.revisions[name], promoted=promoted, failed=failed, asked=asked)
             case DeleteRevision(revision=name):
                 self.revisions.pop(name, None)
             case EnsureWorkload(revision=revision, replicas=replicas, floating=floating):

@@ -22,6 +22,7 @@ from volary.planning.model import (
     Nudge,
     Observed,
     Only,
+    PreflightEnded,
     Preview,
     RecordRevision,
     ReleaseRoute,
@@ -203,7 +204,9 @@ def _requests_have_effect(turn: Turn) -> None:
     checked_again = any(isinstance(action, DeletePreflight) for action in turn.plan.actions)
     before = turn.desired.status.rollout
     noted = rollout is not None and _is_noted(request.value, rollout, before.step if before else -1)
-    assert marks or checked_again or noted, f"{request.value} is done and had no effect"
+    begun = any(r.asked.split(" after ")[0] == request.value for r in turn.observed.revisions)  # by an operator that died over it
+    unresolved = request.value.startswith("retry") and not isinstance(turn.observed.preflight, PreflightEnded)
+    assert marks or checked_again or begun or unresolved or noted, f"{request.value} is done and had no effect"
 
 
 def _is_noted(request: str, memory: RolloutStatus, before: int) -> bool:
@@ -280,8 +283,8 @@ def _marked(action: RecordRevision | MarkRevision, seen: Observed) -> Observed:
     match action:
         case RecordRevision(revision=revision):
             return seen.mark(revision)
-        case MarkRevision(revision=name, promoted=promoted, failed=failed):
-            return seen.mark(replace(_find(seen, name), promoted=promoted, failed=failed))
+        case MarkRevision(revision=name, promoted=promoted, failed=failed, asked=asked):
+            return seen.mark(replace(_find(seen, name), promoted=promoted, failed=failed, asked=asked))
 
 
 def _find(seen: Observed, name: str) -> Revision:

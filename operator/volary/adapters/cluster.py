@@ -28,7 +28,7 @@ from volary.common.reasons import Reason
 Body = dict[str, Any]  # a Kubernetes object, spelled as in JSON
 
 TIMEOUT = 10.0  # seconds for one request
-PAGE = 500  # objects per page of a list
+PAGE = 200  # objects per page of a list
 _MESSAGE_LIMIT = 400
 # Two answers of the API server to server-side apply that say something else than they mean.
 _REFUSALS = ("failed to create typed patch object",)  # 500 for an unknown field of a built-in kind
@@ -186,7 +186,7 @@ class KubernetesCluster:
     async def list(
         self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str | None] | None = None, *, metadata_only: bool = False
     ) -> list[Body]:
-        """All pages of a list. `kind` and `apiVersion`, which lists leave out, are put back."""
+        """All pages of a list. `kind` and `apiVersion`, which lists leave out, are put back; `managedFields`, half of it, go."""
         query = [("limit", str(PAGE)), *([("labelSelector", selector(labels))] if labels else [])]
         accept = _METADATA_ONLY if metadata_only else _JSON
         items: list[Body] = []
@@ -194,7 +194,7 @@ class KubernetesCluster:
         while True:
             page = [*query, ("continue", onward)] if onward else query
             answer = await self._call("GET", kind, kind.path(namespace), query=page, accept=accept, verb="list")
-            items += ({**item, "apiVersion": kind.api_version, "kind": kind.name} for item in answer.get("items") or ())
+            items += (_listed(kind, item) for item in answer.get("items") or ())
             onward = answer.get("metadata", {}).get("continue", "")
             if not onward:
                 return items
@@ -277,6 +277,11 @@ class KubernetesCluster:
         finally:
             self._count(verb or method.lower(), kind.plural, code)
         return _answer(kind, method, answer.status, text, answer.headers)
+
+
+def _listed(kind: Kind, item: Body) -> Body:
+    item["metadata"].pop("managedFields", None)
+    return {**item, "apiVersion": kind.api_version, "kind": kind.name}
 
 
 def selector(labels: Mapping[str, str | None]) -> str:

@@ -115,17 +115,17 @@ class _Hands:
                 await self._preflight(action)
             case RecordRevision(revision=revision):
                 await self._record(revision)
-            case MarkRevision(revision=name, promoted=promoted, failed=failed):
-                await self._record(replace(self._known(name), promoted=promoted, failed=failed))
+            case MarkRevision(revision=name, promoted=promoted, failed=failed, asked=asked):
+                await self._record(replace(self._known(name), promoted=promoted, failed=failed, asked=asked))
             case DeleteRevision(revision=name):
                 await self._delete(CONTROLLER_REVISIONS, resources.revision_name(desired.name, name))
             case EnsureWorkload(revision=revision, replicas=replicas, floating=floating):
                 await self._deploy(revision, replicas, floating=floating)
                 await self._apply(resources.revision_service(desired, revision))
-            case DeleteWorkload(revision=name):
-                await self._delete(DEPLOYMENTS, resources.revision_name(desired.name, name))
+            case DeleteWorkload(revision=name):  # the Deployment last: while it is there, the next plan deletes all again
                 await self._delete(SERVICES, resources.revision_name(desired.name, name))
                 await self._delete(CONFIG_MAPS, resources.revision_name(desired.name, name))
+                await self._delete(DEPLOYMENTS, resources.revision_name(desired.name, name))
             case Route() | Preview() | Weigh() | ReleaseRoute():
                 await self._direct(action)
             case WriteSplit() | Nudge():

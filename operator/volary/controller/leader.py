@@ -19,8 +19,9 @@ from volary.common.logs import fields
 from volary.common.names import FIELD_MANAGER, PERSON
 from volary.common.reasons import Reason
 
-DURATION = 15  # seconds a Lease is held without being renewed
-RENEW = 5.0  # seconds between two renewals, and between two looks of those who wait
+DURATION = 12  # seconds a Lease is held without being renewed
+RENEW = 4.0  # seconds between two renewals
+LOOK = 1.0  # seconds between two looks of those who wait: the next one takes over within DURATION + 2 LOOK of a death, 14 s
 RETRY = 1.0  # seconds after one that failed
 _LOG = logging.getLogger("volary.leader")
 
@@ -68,7 +69,7 @@ class Leader:
             try:
                 if await self.step():
                     on_elected()
-                pause = RENEW
+                pause = RENEW if self.holds else LOOK
             except VolaryError as error:
                 _LOG.warning("lease not renewed", extra=fields(error=str(error), remaining=round(self.remaining, 1)))
                 pause = RETRY

@@ -53,6 +53,7 @@ class Revision:
     update: Update = Update.REPLACE
     promoted: int = 0  # ordinal of its last promotion; 0 = never
     failed: Failure | None = None
+    asked: str = ""  # key of the request that made these marks; empty: nobody asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,6 +278,7 @@ class MarkRevision:
     revision: str
     promoted: int
     failed: Failure | None
+    asked: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -179,7 +179,7 @@ def _superseded(desired: Desired, memory: RolloutStatus | None, verdict: _Verdic
 
 def _mark(observed: Observed, revision: Revision, request: str, facts: tuple[Fact, ...]) -> _Verdict:
     after = observed.mark(revision)
-    mark = MarkRevision(revision=revision.id, promoted=revision.promoted, failed=revision.failed)
+    mark = MarkRevision(revision=revision.id, promoted=revision.promoted, failed=revision.failed, asked=revision.asked)
     return _Verdict(observed=after, roles=assign(after, request), actions=(mark,), facts=facts)
 
 
