@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from tests.stories.telling import Story
-from tests.world import bundles
-from tests.world.bundles import Bundle
 from volary.api.v1alpha1 import Phase
 from volary.common.reasons import Reason
 from volary.planning.model import Problem
+from volary.simulation import bundles
+from volary.simulation.bundles import Bundle
 
 GOLDEN = Path(__file__).parent / "golden"
 Play = Callable[[], Story]

@@ -4,7 +4,6 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from tests.world.world import Turn, World
 from volary.api.v1alpha1 import ModelDeploymentStatus, Phase
 from volary.common.reasons import Reason
 from volary.planning import evidence
@@ -27,6 +26,7 @@ from volary.planning.model import (
 )
 from volary.planning.plan import plan
 from volary.planning.roles import assign
+from volary.simulation.world import Turn, World
 
 TERMINAL = {Phase.SERVING, Phase.ROLLED_BACK, Phase.REFUSED, Phase.FAILED, Phase.PAUSED}
 

@@ -52,6 +52,7 @@ def plan(desired: Desired, observed: Observed, now: datetime) -> Plan:
         roles=verdict.roles,
         resolution=resolved,
         course=verdict.course,
+        ended=verdict.ended or remembered,
         traffic=after,
         request=asked.record,
         now=now,
@@ -90,6 +91,7 @@ class _Verdict:
     observed: Observed
     roles: Roles
     course: Course | None = None
+    ended: RolloutStatus | None = None  # memory of a candidate that is none any more
     actions: tuple[Action, ...] = ()
     facts: tuple[Fact, ...] = ()
 
@@ -104,11 +106,13 @@ def _judge(desired: Desired, observed: Observed, request: str, now: datetime) ->
     if course.failed is not None:
         text = f"version {candidate.version} is given up: {course.failed.message}"
         fact = Fact(reason=course.failed.reason, message=text, level=Level.WARNING)
-        return _mark(observed, replace(candidate, failed=course.failed), request, (*began, *course.facts, fact))
+        marked = _mark(observed, replace(candidate, failed=course.failed), request, (*began, *course.facts, fact))
+        return replace(marked, ended=course.memory)
     if course.promote:
         top = max(r.promoted for r in observed.revisions)
         fact = Fact(reason=Reason.PROMOTED, message=f"version {candidate.version} is stable now")
-        return _mark(observed, replace(candidate, promoted=top + 1), request, (*began, *course.facts, fact))
+        marked = _mark(observed, replace(candidate, promoted=top + 1), request, (*began, *course.facts, fact))
+        return replace(marked, ended=course.memory)
     return _Verdict(observed=observed, roles=roles, course=course, facts=(*began, *course.facts))
 
 

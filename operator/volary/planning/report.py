@@ -6,12 +6,15 @@ from datetime import datetime
 from volary.api.v1alpha1 import (
     Condition,
     HistoryEntry,
+    LastRollout,
     ModelDeploymentStatus,
     Phase,
     RequestStatus,
     RevisionStatus,
+    RolloutStatus,
 )
 from volary.common.reasons import Reason
+from volary.planning import timeline
 from volary.planning.model import Desired, Observed, Only, Problem, Revision, Shared, Traffic
 from volary.planning.resolution import Resolution
 from volary.planning.roles import Roles
@@ -28,13 +31,14 @@ class Situation:
     roles: Roles
     resolution: Resolution
     course: Course | None
+    ended: RolloutStatus | None = None  # the memory to tell of, if its revision is a candidate no more
     traffic: Traffic
     request: RequestStatus | None
     now: datetime
 
 
 def status(situation: Situation) -> ModelDeploymentStatus:
-    """The whole status. Nothing of the old one is kept but the memory that `course` carries."""
+    """The whole status. Nothing of the old one is kept but the memory that `course` carries, and the tale of the last rollout."""
     phase, problem = _phase(situation)
     roles, course = situation.roles, situation.course
     stable = _in_use(situation, roles.stable, situation.desired.spec.replicas) if roles.stable else None
@@ -45,7 +49,8 @@ def status(situation: Situation) -> ModelDeploymentStatus:
         message=problem.message,
         stable=stable,
         canary=canary,
-        rollout=course.memory if course else None,
+        rollout=_rollout(situation),
+        last_rollout=_last_rollout(situation),
         history=_history(situation),
         request=situation.request,
         ready=f"{stable.ready if stable else 0}/{situation.desired.spec.replicas}",
@@ -146,6 +151,23 @@ def _reached(situation: Situation, revision: Revision) -> int:
             return reached(observed.ready(revision.id), others)
         case _:
             return 0
+
+
+def _rollout(situation: Situation) -> RolloutStatus | None:
+    course, candidate = situation.course, situation.roles.candidate
+    if course is None or candidate is None:
+        return None
+    return timeline.record(course.memory, _weight(situation, candidate), _reached(situation, candidate), situation.now)
+
+
+def _last_rollout(situation: Situation) -> LastRollout | None:
+    """Told when it ends; until the next one ends it stays as it was told."""
+    ended, course, roles = situation.ended, situation.course, situation.roles
+    kept = situation.desired.status.last_rollout
+    if ended is None or (course is not None and course.memory.revision == ended.revision):
+        return kept
+    revision = next((r for r in situation.observed.revisions if r.id == ended.revision), None)
+    return timeline.conclude(ended, revision, roles.stable.id if roles.stable else None, situation.now) if revision else kept
 
 
 def _history(situation: Situation) -> tuple[HistoryEntry, ...]:

@@ -16,6 +16,7 @@ from volary.api.v1alpha1.rollout import DEFAULT_STEPS, Rollout, Step
 from volary.api.v1alpha1.runtime import Resources, Runtime, RuntimeName
 from volary.api.v1alpha1.spec import ModelDeploymentSpec
 from volary.api.v1alpha1.status import Condition, HistoryEntry, ModelDeploymentStatus, Phase, RequestStatus, RevisionStatus
+from volary.api.v1alpha1.timeline import Finding, LastRollout
 
 __all__ = [
     "DEFAULT_STEPS",
@@ -23,7 +24,9 @@ __all__ = [
     "Condition",
     "ErrorAnalysis",
     "Evidence",
+    "Finding",
     "HistoryEntry",
+    "LastRollout",
     "Metadata",
     "Model",
     "ModelDeployment",

@@ -53,3 +53,6 @@ class RolloutStatus(Status):
     """Canary requests in this step."""
     approved: bool = False
     """A person promoted it: no more evidence is asked for."""
+    timeline: tuple[str, ...] = ()
+    """Its course, one line a moment: seconds since the beginning, step, weight wanted/reached, errors/requests of the canary and of stable,
+    evidence against and in favour in percent of a proof, verdict. At most 60 lines; older ones are thinned out."""

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from volary.api.v1alpha1.base import Status
 from volary.api.v1alpha1.memory import RolloutStatus
+from volary.api.v1alpha1.timeline import LastRollout
 
 
 class Phase(StrEnum):
@@ -84,6 +85,7 @@ class ModelDeploymentStatus(Status):
     stable: RevisionStatus | None = None
     canary: RevisionStatus | None = None
     rollout: RolloutStatus | None = None
+    last_rollout: LastRollout | None = None
     history: tuple[HistoryEntry, ...] = ()
     request: RequestStatus | None = None
     ready: str = "0/0"

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
-from tests.world.bundles import GOOD, Bundle, passed
 from volary.common.outcome import Outcome
 from volary.common.reasons import Reason
 from volary.planning.model import (
@@ -34,6 +33,7 @@ from volary.planning.model import (
     Traffic,
     Workload,
 )
+from volary.simulation.bundles import GOOD, Bundle, passed
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ROUTING_LAG = timedelta(seconds=1)  # until the nodes know a Service's new selector
@@ -67,6 +67,7 @@ class ModelPod:
     errors: int = 0
 
     def seen(self) -> Pod:
+        """As the API server shows it."""
         shown = None if self.ready or self.gone else self.problem
         return Pod(
             name=f"pod-{self.uid}",
@@ -143,9 +144,11 @@ class Cluster:
     # ---- what others do -------------------------------------------------------------------------
 
     def bundle(self, version: str) -> Bundle:
+        """What becomes of a version; good, if nothing is said."""
         return self.bundles.get(version, GOOD)
 
     def route(self, to: Traffic) -> None:
+        """The Service at once, the nodes a little later."""
         self.traffic = to
         self._routes.append((self.now + ROUTING_LAG, to))
 
@@ -182,6 +185,7 @@ class Cluster:
         return [pod for pod in self.pods if pod.revision == revision and pod.gone is None]
 
     def ready(self, revision: str) -> int:
+        """Ready pods that are not told to end."""
         return sum(pod.ready for pod in self.of(revision))
 
     def lasting(self, revision: str) -> int:
@@ -189,6 +193,7 @@ class Cluster:
         return sum(pod.ready and pod.orphaned is None for pod in self.of(revision))
 
     def workloads(self) -> tuple[Workload, ...]:
+        """The Deployments with their pods."""
         return tuple(
             Workload(
                 revision=revision,
@@ -200,6 +205,7 @@ class Cluster:
         )
 
     def strangers(self) -> tuple[Pod, ...]:
+        """Live pods whose Deployment is gone."""
         return tuple(pod.seen() for pod in self.pods if pod.revision not in self.deployments and pod.gone is None)
 
     def counts(self) -> tuple[Count, ...]:

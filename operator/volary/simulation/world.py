@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from tests.world.cluster import Cluster
 from volary.api.v1alpha1 import ModelDeploymentSpec, ModelDeploymentStatus
 from volary.planning import evidence, identity
 from volary.planning.model import (
@@ -22,22 +21,10 @@ from volary.planning.model import (
 )
 from volary.planning.plan import plan
 from volary.planning.roles import Roles, assign
+from volary.simulation.cluster import Cluster
 
 IMAGES = Images(agent="agent:1", server="server:1")
 SOON = timedelta(milliseconds=200)  # until the operator hears of a change
-
-
-def spec(version: str, **fields: Any) -> ModelDeploymentSpec:
-    """A spec in the spelling of users."""
-    return ModelDeploymentSpec.model_validate(
-        {
-            "model": {"uri": "s3://models/fraud", "version": version},
-            "runtime": {"name": "onnxruntime"},
-            "replicas": 3,
-            "rollout": {"steps": [{"weight": 25, "duration": "1m"}, {"weight": 50, "duration": "1m"}], "analysis": {"interval": "20s"}},
-        }
-        | fields
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +63,13 @@ class World:
 
     @property
     def status(self) -> ModelDeploymentStatus:
+        """As the API server has it."""
         return ModelDeploymentStatus.model_validate(self.stored)
 
     # ---- the operator ---------------------------------------------------------------------------
 
     def desired(self) -> Desired:
+        """The ModelDeployment as it is stored."""
         return Desired(
             namespace="shop",
             name="fraud",
@@ -94,9 +83,11 @@ class World:
         )
 
     def request_id(self) -> str:
+        """Names the spec's preflight."""
         return identity.request_id(self.spec.model, "fraud", self.spec.runtime)
 
     def observe(self, desired: Desired) -> Observed:
+        """One look at everything."""
         cluster, request = self.cluster, self.request_id()
         due = evidence.sample_due(desired, cluster.now)
         return Observed(
@@ -171,8 +162,10 @@ class World:
     # ---- who is who -----------------------------------------------------------------------------
 
     def roles(self) -> Roles:
+        """By the marks of the revisions."""
         revisions = tuple(self.cluster.revisions.values())
         return assign(Observed(revisions=revisions), self.request_id())
 
     def revision(self, version: str) -> Revision:
+        """The one of a version."""
         return next(revision for revision in self.cluster.revisions.values() if revision.version == version)

@@ -1,0 +1,50 @@
+"""The evidence in figures for people: of each metric what it saw, and how far it is on its way to a proof.
+
+Wealth is shown by its logarithm in percent of the logarithm that proves: half of the way is 50 %,
+though the odds there are only the root of those at the end. Below 0 the bets lose.
+"""
+
+import math
+from collections.abc import Iterable
+
+from volary.api.v1alpha1 import Evidence, Finding, RolloutStatus
+from volary.planning import evidence
+
+_MOST = 999  # percent; what is far beyond a proof is no surer
+
+
+def findings(memory: RolloutStatus) -> tuple[Finding, ...]:
+    """One for each metric that is on; that of the errors first."""
+    return (_errors(memory.evidence),)
+
+
+def against(found: Iterable[Finding]) -> int:
+    """The metric nearest to a failure decides."""
+    return max((each.against for each in found), default=0)
+
+
+def in_favour(found: Iterable[Finding]) -> int:
+    """All metrics must pass: the one farthest from it decides."""
+    return min((each.in_favour for each in found), default=0)
+
+
+def _errors(seen: Evidence) -> Finding:
+    metrics = 1 + bool(seen.fail_rate)
+    worse = max(evidence.mean(seen.fail), evidence.mean(seen.fail_rate))
+    better = max(evidence.mean(seen.pass_ratio), evidence.mean(seen.pass_rate))
+    return Finding(
+        metric="errors",
+        verdict=seen.verdict,
+        canary_requests=seen.canary_requests,
+        canary_bad=seen.canary_errors,
+        stable_requests=seen.stable_requests,
+        stable_bad=seen.stable_errors,
+        against=_percent(worse, metrics / evidence.ALPHA),
+        in_favour=_percent(better, 1 / evidence.BETA),
+        requests_needed=seen.requests_needed,
+    )
+
+
+def _percent(log_wealth: float, proof: float) -> int:
+    """Wealth 10 of the 100 that prove: 50 %. Rounded down: 100 is a proof."""
+    return max(-_MOST, min(_MOST, math.floor(100 * log_wealth / math.log(proof) + 1e-9)))
