@@ -1,7 +1,7 @@
 """The evidence in figures for people: of each metric what it saw, and how far it is on its way to a proof.
 
 Wealth is shown by its logarithm in percent of the logarithm that proves: half of the way is 50 %,
-though the odds there are only the root of those at the end. Below 0 the bets lose.
+though the odds there are only the root of those at the end. Below 0 the bets lose. From -100 to 100.
 """
 
 import math
@@ -9,8 +9,6 @@ from collections.abc import Iterable
 
 from volary.api.v1alpha1 import Evidence, Finding, RolloutStatus
 from volary.planning import evidence
-
-_MOST = 999  # percent; what is far beyond a proof is no surer
 
 
 def findings(memory: RolloutStatus) -> tuple[Finding, ...]:
@@ -46,5 +44,5 @@ def _errors(seen: Evidence) -> Finding:
 
 
 def _percent(log_wealth: float, proof: float) -> int:
-    """Wealth 10 of the 100 that prove: 50 %. Rounded down: 100 is a proof."""
-    return max(-_MOST, min(_MOST, math.floor(100 * log_wealth / math.log(proof) + 1e-9)))
+    """Wealth 10 of the 100 that prove: 50 %. Rounded down, so that 100 is a proof; what is beyond one is no surer."""
+    return max(-100, min(100, math.floor(100 * log_wealth / math.log(proof) + 1e-9)))

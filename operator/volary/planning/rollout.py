@@ -151,7 +151,8 @@ def _enter(desired: Desired, course: Course, index: int, now: datetime) -> Cours
             "step_started_at": now if index == 0 else None,
             "step_requests": 0,
             "waiting_since": None,
-            "evidence": evidence.next_step(course.memory.evidence),
+            # After the last step there is nothing left to pass: what passed it stays to be seen.
+            "evidence": evidence.next_step(course.memory.evidence) if index < len(steps) else course.memory.evidence,
         }
     )
     if index >= len(steps):

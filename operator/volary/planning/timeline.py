@@ -84,10 +84,11 @@ def points(lines: Iterable[str]) -> tuple[Point, ...]:
 
 def record(memory: RolloutStatus, weight: int, reached: int, now: datetime) -> RolloutStatus:
     """The memory with one more point, if there is something to tell. `weight` and `reached` in percent."""
-    earlier, point = points(memory.timeline), _point(memory, weight, reached, now)
-    if earlier and not point.tells_more_than(earlier[-1]):
+    point = _point(memory, weight, reached, now)
+    last = parse(memory.timeline[-1]) if memory.timeline else None
+    if last is not None and not point.tells_more_than(last):
         return memory
-    return memory.model_copy(update={"timeline": _lines((*earlier, point))})
+    return memory.model_copy(update={"timeline": _bounded((*memory.timeline, str(point)))})
 
 
 def conclude(memory: RolloutStatus, revision: Revision, stable: str | None, now: datetime) -> LastRollout:
@@ -107,7 +108,7 @@ def conclude(memory: RolloutStatus, revision: Revision, stable: str | None, now:
         started_at=memory.started_at,
         ended_at=now,
         findings=found,
-        timeline=_lines((*points(memory.timeline), last)),
+        timeline=_bounded((*memory.timeline, str(last))),
     )
 
 
@@ -129,14 +130,14 @@ def _point(memory: RolloutStatus, weight: int, reached: int, now: datetime) -> P
     )
 
 
-def _lines(course: tuple[Point, ...]) -> tuple[str, ...]:
-    while len(course) > POINTS or _size(course) > SIZE:
-        course = _thinned(course)
-    return tuple(str(point) for point in course)
+def _bounded(lines: tuple[str, ...]) -> tuple[str, ...]:
+    while len(lines) > POINTS or _size(lines) > SIZE:
+        lines = tuple(str(point) for point in _thinned(points(lines)))
+    return lines
 
 
-def _size(course: tuple[Point, ...]) -> int:
-    return sum(len(str(point)) + 3 for point in course) + 2  # quotes and a comma each, brackets
+def _size(lines: tuple[str, ...]) -> int:
+    return sum(len(line) + 3 for line in lines) + 1  # quotes and a comma each, brackets
 
 
 def _thinned(course: tuple[Point, ...]) -> tuple[Point, ...]:

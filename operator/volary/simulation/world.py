@@ -35,6 +35,7 @@ class Turn:
     observed: Observed
     plan: Plan
     status: ModelDeploymentStatus  # as the API server has it afterwards
+    now: datetime
 
 
 @dataclass(slots=True)
@@ -112,7 +113,9 @@ class World:
         """Look and plan, do nothing."""
         desired = self.desired()
         observed = self.observe(desired)
-        return Turn(desired=desired, observed=observed, plan=plan(desired, observed, self.cluster.now), status=desired.status)
+        return Turn(
+            desired=desired, observed=observed, plan=plan(desired, observed, self.cluster.now), status=desired.status, now=self.cluster.now
+        )
 
     def act(self, turn: Turn, *, dies_after: int | None = None) -> None:
         """Carry out a plan. An operator that dies writes no status; all it knew is what the cluster knows."""
@@ -125,7 +128,7 @@ class World:
         """One whole turn."""
         thought = self.think()
         self.act(thought)
-        done = Turn(desired=thought.desired, observed=thought.observed, plan=thought.plan, status=thought.plan.status)
+        done = Turn(desired=thought.desired, observed=thought.observed, plan=thought.plan, status=thought.plan.status, now=thought.now)
         for listener in self.listeners:
             listener(done)
         return done
