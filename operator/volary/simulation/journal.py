@@ -17,6 +17,7 @@ class Journal:
     lines: list[str] = field(default_factory=list)
     _began: datetime | None = None
     _told: str = ""
+    _phase: str = ""
 
     def listen(self, turn: Turn) -> None:
         """What was decided, and what was seen when it moved the evidence."""
@@ -30,6 +31,9 @@ class Journal:
         if point is not None and line != self._told and point.step > 0:
             self._told = line
             self._say(clock, status.phase, saw(point))
+        if status.phase != self._phase and not turn.plan.facts:
+            self._say(clock, status.phase, status.message)
+        self._phase = status.phase
 
     def _say(self, clock: str, phase: str, text: str) -> None:
         self.lines.append(f"{clock:<10}{phase:<12}{text}")

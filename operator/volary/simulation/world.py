@@ -141,6 +141,10 @@ class World:
         """When the operator looks again: when something happened, or when the plan asked for it."""
         if not self.idle(turn):
             return self.cluster.now + SOON
+        return self.next_look(turn)
+
+    def next_look(self, turn: Turn) -> datetime | None:
+        """When something happens by itself, or the plan asked for a look."""
         times = (turn.plan.wake_at, self.cluster.next_event())
         return min((max(time, self.cluster.now + SOON) for time in times if time is not None), default=None)
 
