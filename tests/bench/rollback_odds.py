@@ -199,7 +199,8 @@ def main() -> None:
     good = []
     for each in equal(args.runs, args.seed):
         good.append(each)
-        sys.stderr.write(f"\r{len(good)} cells, {time.perf_counter() - began:.0f} s ")
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r{len(good)} cells, {time.perf_counter() - began:.0f} s ")
     bad = list(worse(max(200, args.runs // 5), args.seed))
     sys.stderr.write(f"\r{len(good) + len(bad)} cells, {time.perf_counter() - began:.0f} s\n")
     tables = {"equal": "\n".join(equal_table(good)), "worse": "\n".join(worse_table(bad))}

@@ -79,14 +79,14 @@ def parse(line: str) -> Point | None:
 
 def points(lines: Iterable[str]) -> tuple[Point, ...]:
     """All that can be read, in their order."""
-    return tuple(point for point in map(parse, lines) if point is not None)
+    return tuple(each for each in map(parse, lines) if each is not None)
 
 
 def record(memory: RolloutStatus, weight: int, reached: int, now: datetime) -> RolloutStatus:
     """The memory with one more point, if there is something to tell. `weight` and `reached` in percent."""
-    point = _point(memory, weight, reached, now)
+    new = point(memory, weight, reached, now)
     last = parse(memory.timeline[-1]) if memory.timeline else None
-    if last is not None and not point.tells_more_than(last):
+    if last is not None and not new.tells_more_than(last):
         return memory
     return memory.model_copy(update={"timeline": _bounded((*memory.timeline, str(point)))})
 
@@ -96,7 +96,7 @@ def conclude(memory: RolloutStatus, revision: Revision, stable: str | None, now:
     promoted = revision.failed is None and revision.id == stable
     found = findings.findings(memory)
     weight = 100 if promoted else 0
-    last = _point(memory, weight, weight, now)
+    last = point(memory, weight, weight, now)
     failed = revision.failed
     outcome = "Promoted" if promoted else "Superseded" if failed is None else "RolledBack" if stable else "Failed"
     return LastRollout(
@@ -112,7 +112,8 @@ def conclude(memory: RolloutStatus, revision: Revision, stable: str | None, now:
     )
 
 
-def _point(memory: RolloutStatus, weight: int, reached: int, now: datetime) -> Point:
+def point(memory: RolloutStatus, weight: int, reached: int, now: datetime) -> Point:
+    """This moment."""
     found = findings.findings(memory)
     errors = found[0]
     return Point(
@@ -132,7 +133,7 @@ def _point(memory: RolloutStatus, weight: int, reached: int, now: datetime) -> P
 
 def _bounded(lines: tuple[str, ...]) -> tuple[str, ...]:
     while len(lines) > POINTS or _size(lines) > SIZE:
-        lines = tuple(str(point) for point in _thinned(points(lines)))
+        lines = tuple(str(each) for each in _thinned(points(lines)))
     return lines
 
 
