@@ -113,7 +113,7 @@ def conclude(memory: RolloutStatus, revision: Revision, stable: str | None, now:
 
 
 def point(memory: RolloutStatus, weight: int, reached: int, now: datetime) -> Point:
-    """This moment."""
+    """The memory as it is now."""
     found = findings.findings(memory)
     errors = found[0]
     return Point(

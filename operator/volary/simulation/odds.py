@@ -39,8 +39,19 @@ def _where(holds: Callable[[float], bool]) -> float:
 
 
 def _at_most(hits: int, runs: int, share: float) -> float:
-    """Probability of at most `hits` in `runs`: the binomial sum, in logarithms."""
-    if share <= 0 or share >= 1:
-        return float(share <= 0)
-    yes, no, whole = math.log(share), math.log1p(-share), math.lgamma(runs + 1)
-    return math.fsum(math.exp(whole - math.lgamma(k + 1) - math.lgamma(runs - k + 1) + k * yes + (runs - k) * no) for k in range(hits + 1))
+    """Probability of at most `hits` in `runs`: the binomial sum, from its largest term down.
+
+    1 where `share` is not above what was seen: the true value is 1/2 at least, more than any level asks for.
+    """
+    if share <= hits / runs:
+        return 1.0
+    if share >= 1:
+        return 0.0
+    whole = math.lgamma(runs + 1) - math.lgamma(hits + 1) - math.lgamma(runs - hits + 1)
+    term = total = math.exp(whole + hits * math.log(share) + (runs - hits) * math.log1p(-share))
+    for k in range(hits, 0, -1):
+        term *= k * (1 - share) / ((runs - k + 1) * share)
+        total += term
+        if term < 1e-16 * total:
+            break
+    return total
