@@ -88,7 +88,7 @@ def record(memory: RolloutStatus, weight: int, reached: int, now: datetime) -> R
     last = parse(memory.timeline[-1]) if memory.timeline else None
     if last is not None and not new.tells_more_than(last):
         return memory
-    return memory.model_copy(update={"timeline": _bounded((*memory.timeline, str(point)))})
+    return memory.model_copy(update={"timeline": _bounded((*memory.timeline, str(new)))})
 
 
 def conclude(memory: RolloutStatus, revision: Revision, stable: str | None, now: datetime) -> LastRollout:
@@ -132,6 +132,7 @@ def point(memory: RolloutStatus, weight: int, reached: int, now: datetime) -> Po
 
 
 def _bounded(lines: tuple[str, ...]) -> tuple[str, ...]:
+    """Lines that cannot be read are the first to go."""
     while len(lines) > POINTS or _size(lines) > SIZE:
         lines = tuple(str(each) for each in _thinned(points(lines)))
     return lines
@@ -147,6 +148,8 @@ def _thinned(course: tuple[Point, ...]) -> tuple[Point, ...]:
     The first and the last one stay. Of a canary of an hour the last minutes are told in seconds,
     its beginning in minutes.
     """
+    if len(course) < 3:
+        return course
     now = course[-1].seconds
 
     def missed(index: int) -> tuple[bool, float]:

@@ -124,6 +124,12 @@ def test_decisions_outlive_what_lies_between_them() -> None:
     assert len(late) > len(course) / 3, "what was lately is told in more detail"
 
 
+def test_lines_of_another_version_give_way() -> None:
+    memory = MEMORY.model_copy(update={"timeline": ("what is this " * 20,) * 59})
+    after = timeline.record(memory, 25, 33, NOW)
+    assert after.timeline == ("0s 1 25/33 0/0 0/0 0 0 Inconclusive",)
+
+
 # ---- findings -------------------------------------------------------------------------------------
 
 
