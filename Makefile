@@ -5,8 +5,8 @@ SHELL := bash
 BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help venv demo demo-down test check unit cluster-test bench bench-pull bench-optimise test-convert generate format constraints cluster-up \
-  cluster-down test-thorough clean
+.PHONY: help venv demo demo-down test check unit cluster-test bench bench-odds bench-pull bench-optimise test-convert generate format constraints \
+  cluster-up cluster-down test-thorough clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -46,6 +46,9 @@ bench-optimise: venv ## what each option of `volary optimise` is worth: sizes, l
 
 bench: venv ## every benchmark beside its rivals, one after the other (minutes)
 	@for each in tests/bench/[a-z]*.py; do echo "== $$each"; $(BIN)/python -m tests.bench.$$(basename $$each .py); done
+
+bench-odds: venv ## how often an equal canary is rolled back, how soon a bad one, beside other rules (ARGS=--write: into docs/)
+	@$(BIN)/python -m tests.bench.rollback_odds $(ARGS)
 
 bench-pull: venv ## pull beside s5cmd and KServe's storage initializer (ARGS="--mib 256 --rounds 3")
 	@$(BIN)/python -m tests.bench.pull $(ARGS)

@@ -254,7 +254,7 @@ def stages(course: tuple[Point, ...]) -> tuple[Stage, ...]:
         found.append(
             Stage(
                 step=step,
-                weight=last.weight if step == steps[-1] else first.weight,
+                weight=first.weight,
                 reached=max(each.reached for each in own),
                 lasted=timedelta(seconds=after.seconds - first.seconds),
                 requests=after.canary_requests - first.canary_requests,

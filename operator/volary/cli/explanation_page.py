@@ -160,11 +160,13 @@ class _Chart:
             self._parts.append(f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" class="end">{value:g} {unit}</text>')
 
     def line(self, kind: str, value: Callable[[Point], float], *, stairs: bool = False) -> None:
-        """One line through all points; `stairs`: a value holds until the next point."""
+        """One line through all points. With `stairs`, and where a new step begins, the value before holds until then."""
         points: list[tuple[float, float]] = []
+        step = self._course[0].step
         for each in self._course:
             x, y = self.x(each.seconds), self.y(value(each))
-            points += [(x, points[-1][1]), (x, y)] if stairs and points else [(x, y)]
+            points += [(x, points[-1][1]), (x, y)] if points and (stairs or each.step != step) else [(x, y)]
+            step = each.step
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         self._parts.append(f'<polyline points="{path}" class="line {kind}"/>')
 
