@@ -194,7 +194,7 @@ def _table(scenario: Scenario, found: dict[str, Summary]) -> Any:
         "rolled back: nothing proved": lambda each: _odds(each.unproved),
         "waits for a person": lambda each: _odds(each.waiting),
         "time to promotion, p50 / p95": lambda each: _spread(each.promotion, _time),
-        "seconds until a bad one is gone": lambda each: _spread(each.detection, _time),
+        "until a bad one is gone": lambda each: _spread(each.detection, _time),
         "requests to the canary": lambda each: _spread(each.requests, _number),
         "of them failed": lambda each: _spread(each.errors, _number),
     }

@@ -9,7 +9,7 @@ from tests.world.specs import spec
 from volary.api.v1alpha1 import Phase
 from volary.common.reasons import Reason
 from volary.planning import timeline
-from volary.planning.model import Only
+from volary.planning.model import MarkRevision, Only
 from volary.simulation.crowd import Crowd
 from volary.simulation.journal import Journal
 from volary.simulation.summary import advice, document, summary
@@ -120,13 +120,40 @@ def test_advice_is_given_where_the_odds_are_poor_and_only_there() -> None:
     assert "waits for a person in 100%" in advice(summary(waits), summary(waits), bad=False)[0]
 
 
+@pytest.mark.parametrize("scenario", [ALL_FAIL, CLEAN])
+def test_once_it_is_over_nothing_is_written(scenario: Scenario) -> None:
+    world = scenario.world(1)
+    world.edit(model=scenario.spec.model.model_dump(by_alias=True))
+    world.run(timedelta(minutes=5))
+    assert world.status.last_rollout is not None
+    for _ in range(3):
+        world.cluster.advance(world.cluster.now + timedelta(hours=1))
+        assert world.idle(world.turn())
+
+
+def test_an_operator_that_dies_between_mark_and_status_tells_of_the_end_all_the_same() -> None:
+    world = ALL_FAIL.world(1)
+    world.edit(model=ALL_FAIL.spec.model.model_dump(by_alias=True))
+    turn = world.think()
+    while not any(isinstance(action, MarkRevision) for action in turn.plan.actions):
+        wake = world.wake(world.turn())
+        assert wake is not None
+        world.cluster.advance(wake)
+        turn = world.think()
+    world.act(turn, dies_after=1)
+    world.turn()
+    last = world.status.last_rollout
+    assert last is not None
+    assert (last.outcome, last.reason, last.version) == ("RolledBack", Reason.ERROR_RATE_TOO_HIGH, "2.0.0")
+    assert timeline.points(last.timeline)[-1].canary_requests > 0
+
+
 def test_the_tale_of_a_rollout_stays_small() -> None:
     noisy = Scenario(spec=spec("2.0.0", rollout=QUICK), rps=20, errors=0.05, canary_errors=0.06, burst=5, noise=0.7)
-    for seed in range(3):
-        world = noisy.world(seed)
-        world.edit(model=noisy.spec.model.model_dump(by_alias=True))
-        world.run(timedelta(minutes=20))
-        status = world.status
-        lines = status.rollout.timeline if status.rollout else status.last_rollout.timeline if status.last_rollout else ()
-        assert 0 < len(lines) <= timeline.POINTS
-        assert len(timeline.points(lines)) == len(lines)
+    world = noisy.world(1)
+    world.edit(model=noisy.spec.model.model_dump(by_alias=True))
+    world.run(timedelta(minutes=10))
+    status = world.status
+    lines = status.rollout.timeline if status.rollout else status.last_rollout.timeline if status.last_rollout else ()
+    assert 0 < len(lines) <= timeline.POINTS
+    assert len(timeline.points(lines)) == len(lines)
