@@ -5,9 +5,14 @@ from __future__ import annotations
 import sys
 
 import pytest
+from hypothesis import settings
 
 from tests.cluster import ClusterError, load_images, up
 from tests.cluster.progress import Console
+
+# A machine that does other things too is slow now and then: time is what `timeout` of pytest watches.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

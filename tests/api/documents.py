@@ -13,6 +13,8 @@ SHA = "sha256:" + "0123456789abcdef" * 4
 STEPS = "spec.rollout.steps"
 ANALYSIS = "spec.rollout.analysis"
 STORAGE = "spec.model.storage"
+TEMPLATE = "spec.runtime.podTemplate"
+AUTOSCALED = {"spec.autoscaling": {"minReplicas": 2, "maxReplicas": 8, "requestsPerSecond": 50}}
 LIMITS = "spec.runtime.resources.limits"
 
 
@@ -74,6 +76,26 @@ GOOD = (
     Case("resources", {LIMITS: {"memory": "1Gi", "cpu": "1.5", "nvidia.com/gpu": "1"}, "spec.runtime.resources.requests": {"cpu": "250m"}}),
     Case("quantity-number", {LIMITS: {"cpu": 2, "nvidia.com/gpu": 1}}),
     Case("resources-empty", {"spec.runtime.resources": {"limits": {}, "requests": {}}}),
+    Case("autoscaling", AUTOSCALED),
+    Case("autoscaling-by-cpu", {"spec.autoscaling": {"maxReplicas": 8, "cpu": 80}, "spec.runtime.resources": {"requests": {"cpu": "1"}}}),
+    Case("quantity-of-budget", {"spec.disruptionBudget": {"maxUnavailable": 1}}),
+    Case("budget-share", {"spec.disruptionBudget": {"minAvailable": "50%"}}),
+    Case("ready-seconds", {"spec.rollout.minReadySeconds": 30}),
+    Case(
+        "pod-template",
+        {
+            TEMPLATE: {
+                "labels": {"team": "risk"},
+                "annotations": {"example.com/cost": "a sentence"},
+                "nodeSelector": {"accelerator": "l4"},
+                "tolerations": [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}],
+                "topologySpread": [{"topologyKey": "topology.kubernetes.io/zone", "maxSkew": 1}],
+                "priorityClassName": "high",
+                "runtimeClassName": "nvidia",
+                "imagePullSecrets": ["registry"],
+            }
+        },
+    ),
     Case("replicas-most", {"spec.replicas": 1000}),
     Case("no-steps", {STEPS: []}),
     Case("one-step-of-all", {STEPS: weights(100)}),
@@ -140,6 +162,19 @@ BAD = (
     Case("quantity-negative", {LIMITS: {"cpu": -1}}, "write a quantity like"),
     Case("quantity-float", {LIMITS: {"cpu": 1.5}}, "must be of type integer,string"),
     Case("quantity-boolean", {LIMITS: {"cpu": True}}, "must be of type integer,string"),
+    Case("autoscaling-and-replicas", {"spec.replicas": 3, **AUTOSCALED}, "spec.replicas and spec.autoscaling exclude each other"),
+    Case("autoscaling-by-nothing", {"spec.autoscaling": {"maxReplicas": 8}}, "spec.autoscaling needs something to scale by: set cpu"),
+    Case("autoscaling-upside-down", {**AUTOSCALED, "spec.autoscaling.minReplicas": 9}, "minReplicas must not be above maxReplicas"),
+    Case("autoscaling-without-limit", {"spec.autoscaling": {"cpu": 80}}, "spec.autoscaling.maxReplicas: Required value"),
+    Case("autoscaling-by-cpu-of-nothing", {"spec.autoscaling": {"maxReplicas": 8, "cpu": 80}}, "set spec.runtime.resources.requests.cpu"),
+    Case("budget-of-both", {"spec.disruptionBudget": {"minAvailable": 1, "maxUnavailable": 1}}, "either minAvailable or maxUnavailable"),
+    Case("budget-of-nothing", {"spec.disruptionBudget": {}}, "either minAvailable or maxUnavailable"),
+    Case("budget-of-words", {"spec.disruptionBudget": {"minAvailable": "most"}}, "write a number of pods or a share of them"),
+    Case("pod-label-of-ours", {f"{TEMPLATE}.labels": {"serving.volary.dev/model": "x"}}, "are Volary's own"),
+    Case("pod-label-malformed", {f"{TEMPLATE}.nodeSelector": {"a b": "x"}}, "write a label key such as"),
+    Case("pod-label-value", {f"{TEMPLATE}.nodeSelector": {"a": "x y"}}, "write a label value of at most 63"),
+    Case("pod-container", {f"{TEMPLATE}.containers": []}, "unknown field"),
+    Case("ready-too-long", {"spec.rollout.minReadySeconds": 3601}, "minReadySeconds must be between 0 and 3600"),
     Case("replicas-none", {"spec.replicas": 0}, "spec.replicas must be between 1 and 1000; to stop serving, delete"),
     Case("replicas-negative", {"spec.replicas": -1}, "spec.replicas must be between 1 and 1000"),
     Case("replicas-too-many", {"spec.replicas": 1001}, "spec.replicas must be between 1 and 1000"),

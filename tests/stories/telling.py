@@ -10,15 +10,20 @@ from volary.api.v1alpha1 import RevisionStatus
 from volary.common.durations import show as show_duration
 from volary.planning.model import (
     Action,
+    DeleteAutoscaler,
+    DeleteBudget,
     DeletePreflight,
     DeleteRevision,
     DeleteWorkload,
+    EnsureAutoscaler,
+    EnsureBudget,
     EnsureWorkload,
     MarkRevision,
     NoService,
     Only,
     RecordRevision,
     Route,
+    Scaling,
     Shared,
     StartPreflight,
     Traffic,
@@ -66,6 +71,13 @@ class Story:
     def asks(self, request: str) -> None:
         self.says(f"a person asks: {request}")
         self.world.request = request
+
+    def scales(self, text: str, replicas: int) -> None:
+        """Somebody else writes the number of stable's pods."""
+        self.says(text)
+        stable = self.world.roles().stable
+        assert stable is not None
+        self.world.cluster.deployments[stable.id] = replicas
 
     def goes_on(self, **span: float) -> None:
         """Turn after turn for so long."""
@@ -124,15 +136,28 @@ class Story:
                 text = f"mark {self._name(name)}: promoted {promoted or '-'}, failed {failed.reason if failed else '-'}"
             case DeleteRevision(revision=name):
                 text = f"forget {self._name(name)}"
-            case EnsureWorkload(revision=revision, replicas=replicas):
-                text = f"{replicas} pods of {revision.version}"
+            case EnsureWorkload(revision=revision, replicas=replicas, floating=floating):
+                text = f"{replicas} pods of {revision.version}{', from now on scaled by others' if floating else ''}"
             case DeleteWorkload(revision=name):
                 text = f"no pods of {self._name(name)}"
             case Route(to=to):
                 text = f"traffic to {self._traffic(to)}"
+            case EnsureAutoscaler() | DeleteAutoscaler() | EnsureBudget() | DeleteBudget():
+                text = self._scaling(action)
             case _:
                 assert_never(action)
         return text
+
+    def _scaling(self, action: Scaling) -> str:
+        match action:
+            case EnsureAutoscaler(autoscaler=wanted):
+                return f"autoscaler of {self._name(wanted.revision)}: {wanted.spec.min_replicas} to {wanted.spec.max_replicas} pods"
+            case DeleteAutoscaler(revision=name):
+                return f"no autoscaler of {self._name(name)}"
+            case EnsureBudget(budget=budget):
+                return f"disruption budget: {budget.model_dump(exclude_none=True)}"
+            case DeleteBudget():
+                return "no disruption budget"
 
     def _traffic(self, to: Traffic) -> str:
         match to:

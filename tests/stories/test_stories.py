@@ -231,6 +231,34 @@ def paused_and_scaled() -> Story:
     return told
 
 
+@ends(Phase.SERVING)
+def an_autoscaler_in_a_canary() -> Story:
+    told = serving("An autoscaler scales stable in the middle of a canary: the canary keeps its share, and takes over with as many pods")
+    told.edits("spec.autoscaling: 2 to 8 pods", replicas=None, autoscaling={"minReplicas": 2, "maxReplicas": 8, "requestsPerSecond": 20})
+    told.goes_on(seconds=30)
+    told.deploys("2.0.0")
+    told.goes_on(seconds=40)
+    told.scales("the autoscaler makes 6 pods of stable", 6)
+    told.goes_on(minutes=5)
+    told.scales("the autoscaler makes 2 pods of stable", 2)
+    told.goes_on(minutes=1)
+    told.edits("spec.replicas: 3, no autoscaling", replicas=3, autoscaling=None)
+    told.goes_on(minutes=1)
+    return told
+
+
+@ends(Phase.SERVING)
+def somebody_scales_where_no_number_is_given() -> Story:
+    told = serving("spec.replicas is absent: as many pods as somebody makes of the Deployment, through a canary too")
+    told.edits("spec.replicas is removed", replicas=None)
+    told.goes_on(seconds=30)
+    told.scales("somebody scales the Deployment to 5", 5)
+    told.goes_on(seconds=30)
+    told.deploys("2.0.0")
+    told.goes_on(minutes=5)
+    return told
+
+
 # ---- the operator dies --------------------------------------------------------------------------------
 
 

@@ -55,7 +55,7 @@ def specs() -> st.SearchStrategy[dict[str, Any]]:
     )
     runtime = st.fixed_dictionaries(
         {"name": st.sampled_from([str(name) for name in RuntimeName])},
-        optional={"image": _NAME, "resources": _some(requests=_MAP, limits=_MAP)},
+        optional={"image": _NAME, "resources": _some(requests=_MAP, limits=_MAP), "podTemplate": _template()},
     )
     analysis = _some(
         errors=_some(tolerance=_PERCENT, maxRate=st.just("100%")),
@@ -63,11 +63,38 @@ def specs() -> st.SearchStrategy[dict[str, Any]]:
         interval=_DURATION,
         onInconclusive=st.sampled_from([str(word) for word in OnInconclusive]),
     )
-    rollout = _some(steps=_steps(), analysis=analysis, progressDeadline=_DURATION, paused=st.booleans())
-    return st.fixed_dictionaries(
-        {"model": model, "runtime": runtime},
-        optional={"replicas": st.integers(1, 1000), "rollout": rollout, "history": st.integers(1, 50)},
+    rollout = _some(
+        steps=_steps(), analysis=analysis, progressDeadline=_DURATION, paused=st.booleans(), minReadySeconds=st.integers(0, 3600)
     )
+    common = {"rollout": rollout, "history": st.integers(1, 50), "disruptionBudget": _budget()}
+    return st.one_of(
+        st.fixed_dictionaries({"model": model, "runtime": runtime}, optional={"replicas": st.integers(1, 1000), **common}),
+        st.fixed_dictionaries({"model": model, "runtime": runtime, "autoscaling": _autoscaling()}, optional=common),
+    )
+
+
+def _template() -> st.SearchStrategy[dict[str, Any]]:
+    labels = st.dictionaries(_NAME, _WORD, max_size=3)
+    return _some(
+        labels=labels,
+        annotations=st.dictionaries(_NAME, st.text(max_size=20), max_size=3),
+        nodeSelector=labels,
+        tolerations=st.lists(_some(key=_NAME, value=_WORD, operator=st.sampled_from(["Exists", "Equal"])), max_size=3),
+        topologySpread=st.lists(st.fixed_dictionaries({"topologyKey": _NAME}, optional={"maxSkew": st.integers(1, 9)}), max_size=2),
+        priorityClassName=_NAME,
+        imagePullSecrets=st.lists(_NAME, max_size=2),
+    )
+
+
+def _autoscaling() -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries(
+        {"maxReplicas": st.integers(10, 1000), "requestsPerSecond": st.integers(1, 1000)}, optional={"minReplicas": st.integers(1, 10)}
+    )
+
+
+def _budget() -> st.SearchStrategy[dict[str, Any]]:
+    amount = st.integers(0, 100) | st.integers(0, 100).map(lambda share: f"{share}%")
+    return st.builds(lambda key, value: {key: value}, st.sampled_from(["minAvailable", "maxUnavailable"]), amount)
 
 
 @st.composite

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from volary.api.v1alpha1 import ModelDeploymentStatus, Phase
 from volary.common.reasons import Reason
-from volary.planning import evidence
+from volary.planning import evidence, identity, scaling
 from volary.planning.model import (
     Action,
     DeletePreflight,
@@ -83,7 +83,7 @@ class Guard:
         assert selected or not able, f"{able} could serve, but traffic goes to {cluster.traffic}"
         failed = {name for name in selected if cluster.revisions[name].failed}
         if failed and roles.stable is not None:
-            enough = min(self.world.spec.replicas, *(cluster.ready(name) for name in failed))
+            enough = min(_pods(turn), *(cluster.ready(name) for name in failed))
             assert cluster.lasting(roles.stable.id) < enough, f"a failed revision keeps its traffic though stable could take it: {failed}"
 
     def nothing_follows_before_the_wake_up(self, turn: Turn) -> None:
@@ -117,7 +117,13 @@ class Guard:
         if status.phase is Phase.SERVING:
             assert roles.stable is not None
             assert roles.stable == roles.wanted
-            assert cluster.ready(roles.stable.id) == self.world.spec.replicas
+            assert cluster.ready(roles.stable.id) == _pods(turn)
+
+
+def _pods(turn: Turn) -> int:
+    """How many the stable revision should have, in the eyes of this turn."""
+    stable = assign(turn.observed, identity.request_id(turn.desired.spec.model, turn.desired.model_name, turn.desired.spec.runtime)).stable
+    return scaling.settle(turn.desired, turn.observed, stable).replicas
 
 
 # ---- parts of a sound plan ------------------------------------------------------------------------
@@ -197,7 +203,7 @@ def _ready_is_true(turn: Turn) -> None:
     assert status.stable is not None
     revision = next(r for r in observed.revisions if r.id == status.stable.revision)
     assert revision.version == turn.desired.spec.model.version
-    assert observed.ready(revision.id) >= turn.desired.spec.replicas
+    assert observed.ready(revision.id) >= _pods(turn)
     traffic: Traffic = observed.traffic
     for action in turn.plan.actions:
         traffic = action.to if isinstance(action, Route) else traffic
@@ -247,7 +253,7 @@ def _is_allowed(action: Action, seen: Observed, turn: Turn, request: str) -> Non
         case EnsureWorkload(revision=revision, replicas=replicas):
             assert replicas >= 1
             if stable is not None and revision.id == stable.id:
-                assert replicas == turn.desired.spec.replicas, "stable has not the pods it should have"
+                assert replicas == _pods(turn), "stable has not the pods it should have"
         case DeleteWorkload(revision=name):
             assert stable is None or name != stable.id, "stable's pods are deleted"
             alone = seen.traffic == Only(name) or (
@@ -255,7 +261,7 @@ def _is_allowed(action: Action, seen: Observed, turn: Turn, request: str) -> Non
             )
             assert not alone or seen.ready(name) == 0, f"{name} serves alone and is deleted"
         case Route(to=Only(revision=name)):
-            _is_able(name, seen, turn.desired.spec.replicas)
+            _is_able(name, seen, _pods(turn))
         case Route(to=Shared()):
             assert roles.candidate is not None
             assert seen.ready(roles.candidate.id) > 0, "a canary without a ready pod gets traffic"

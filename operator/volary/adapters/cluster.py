@@ -63,6 +63,8 @@ class Kind:
 MODEL_DEPLOYMENTS = Kind(names.GROUP, names.VERSION, names.KIND, names.PLURAL)
 CONTROLLER_REVISIONS = Kind("apps", "v1", "ControllerRevision", "controllerrevisions")
 DEPLOYMENTS = Kind("apps", "v1", "Deployment", "deployments")
+DISRUPTION_BUDGETS = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
+AUTOSCALERS = Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 EVENTS = Kind("", "v1", "Event", "events")
 JOBS = Kind("batch", "v1", "Job", "jobs")
 LEASES = Kind("coordination.k8s.io", "v1", "Lease", "leases")
@@ -71,7 +73,18 @@ SERVICES = Kind("", "v1", "Service", "services")
 
 _KINDS = {
     (kind.api_version, kind.name): kind
-    for kind in (MODEL_DEPLOYMENTS, CONTROLLER_REVISIONS, DEPLOYMENTS, EVENTS, JOBS, LEASES, PODS, SERVICES)
+    for kind in (
+        MODEL_DEPLOYMENTS,
+        AUTOSCALERS,
+        CONTROLLER_REVISIONS,
+        DEPLOYMENTS,
+        DISRUPTION_BUDGETS,
+        EVENTS,
+        JOBS,
+        LEASES,
+        PODS,
+        SERVICES,
+    )
 }
 
 
@@ -111,8 +124,11 @@ class Cluster(Protocol):
     ) -> list[Body]:
         """All objects of a namespace (None: of all) that carry the labels (value None: any value)."""
 
-    async def apply(self, body: Body) -> Body:
-        """Make the object so: server-side apply, conflicts won. `metadata.uid`, if given, must match."""
+    async def apply(self, body: Body, *, manager: str = names.FIELD_MANAGER) -> Body:
+        """Make the object so: server-side apply, conflicts won. `metadata.uid`, if given, must match.
+
+        A field that two managers applied stays when one of them leaves it out.
+        """
 
     async def apply_status(self, body: Body) -> Body:
         """The same for the status subresource."""
@@ -171,9 +187,9 @@ class KubernetesCluster:
             if not onward:
                 return items
 
-    async def apply(self, body: Body) -> Body:
+    async def apply(self, body: Body, *, manager: str = names.FIELD_MANAGER) -> Body:
         """Server-side apply of the object without its status."""
-        return await self._apply(body)
+        return await self._apply(body, manager=manager)
 
     async def apply_status(self, body: Body) -> Body:
         """Server-side apply of the status alone."""
@@ -204,10 +220,10 @@ class KubernetesCluster:
         except NotFound:
             return
 
-    async def _apply(self, body: Body, subresource: str | None = None) -> Body:
+    async def _apply(self, body: Body, subresource: str | None = None, manager: str = names.FIELD_MANAGER) -> Body:
         kind, metadata = kind_of(body), body["metadata"]
         path = kind.path(metadata["namespace"], metadata["name"], subresource)
-        query = [("fieldManager", names.FIELD_MANAGER), ("force", "true"), ("fieldValidation", "Strict")]
+        query = [("fieldManager", manager), ("force", "true"), ("fieldValidation", "Strict")]
         return await self._call("PATCH", kind, path, body=body, query=query, content=_APPLY, verb="apply")
 
     async def _call(

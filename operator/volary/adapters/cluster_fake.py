@@ -10,6 +10,7 @@ from typing import Any
 
 from volary.adapters.cluster import Body, Conflict, Kind, NotFound, kind_of
 from volary.common.errors import VolaryError
+from volary.common.names import FIELD_MANAGER
 from volary.common.reasons import Reason
 
 _Key = tuple[Kind, str, str]
@@ -21,7 +22,7 @@ class FakeCluster:
     def __init__(self) -> None:
         self.requests: list[tuple[str, str, str]] = []  # verb, kind, name
         self._objects: dict[_Key, Body] = {}
-        self._applied: dict[tuple[_Key, str], Body] = {}
+        self._applied: dict[tuple[_Key, str], dict[str, Body]] = {}  # manager -> what it applied last
         self._failures: list[tuple[str, str, VolaryError]] = []
         self._numbers: Iterator[int] = itertools.count(1)
 
@@ -44,10 +45,10 @@ class FakeCluster:
         ]
         return [{part: body[part] for part in ("apiVersion", "kind", "metadata")} for body in found] if metadata_only else found
 
-    async def apply(self, body: Body) -> Body:
+    async def apply(self, body: Body, *, manager: str = FIELD_MANAGER) -> Body:
         """Create or merge; a changed spec is a new generation."""
         self._ask("apply", kind_of(body), body["metadata"]["name"])
-        return self._apply(body, "")
+        return self._apply(body, "", manager)
 
     async def apply_status(self, body: Body) -> Body:
         """Merge the status of an object that exists."""
@@ -118,15 +119,19 @@ class FakeCluster:
     def _key(self, body: Body) -> _Key:
         return kind_of(body), body["metadata"]["namespace"], body["metadata"]["name"]
 
-    def _apply(self, body: Body, part: str) -> Body:
+    def _apply(self, body: Body, part: str, manager: str = FIELD_MANAGER) -> Body:
         key = self._key(body)
         present = self._objects.get(key)
         uid = body["metadata"].get("uid")
         if uid is not None and (present is None or present["metadata"]["uid"] != uid):
             raise Conflict(Reason.API_UNAVAILABLE, f"{key[2]} is another object by now")
         wanted = {"status": body.get("status", {})} if part else {k: v for k, v in body.items() if k != "status"}
-        dropped = _removals(self._applied.get((key, part), {}), wanted)
-        self._applied[key, part] = copy.deepcopy(wanted)
+        applied = self._applied.setdefault((key, part), {})
+        held = wanted
+        for other in applied.keys() - {manager}:
+            held = _patched(applied[other], held)
+        dropped = _removals(applied.get(manager, {}), held)
+        applied[manager] = copy.deepcopy(wanted)
         return self._store(_patched(_patched(present or {}, dropped), wanted))
 
     def _store(self, body: Body) -> Body:

@@ -36,6 +36,8 @@ COLUMNS: tuple[dict[str, Any], ...] = (
     {"name": "Runtime", "type": "string", "jsonPath": ".spec.runtime.name", "priority": 1},
     {"name": "Message", "type": "string", "jsonPath": ".status.message", "priority": 1},
 )
+# `kubectl scale md` and autoscalers that target the ModelDeployment.
+SCALE = {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas", "labelSelectorPath": ".status.selector"}
 _OBJECT = {
     "apiVersion": {"type": "string"},
     "kind": {"type": "string"},
@@ -71,7 +73,7 @@ def crd() -> Schema:
                     "served": True,
                     "storage": True,
                     "schema": {"openAPIV3Schema": root(ModelDeployment)},
-                    "subresources": {"status": {}},
+                    "subresources": {"status": {}, "scale": dict(SCALE)},
                     "additionalPrinterColumns": [dict(column) for column in COLUMNS],
                 }
             ],

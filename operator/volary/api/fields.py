@@ -79,4 +79,24 @@ Quantity = Annotated[
         r"^[0-9]+([.][0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$", "write a quantity like 500m or 2 (cpu), 256Mi or 1Gi (memory), 1 (nvidia.com/gpu)"
     ),
 ]
+Amount = Annotated[
+    str,
+    Field(max_length=20),
+    rules.quantity(r"^([0-9]+|[0-9]{1,2}%|100%)$", "write a number of pods or a share of them, such as 1 or 25%"),
+]
+_KEY = r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+_KEY_HINT = "write a label key such as topology.kubernetes.io/zone"
+_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"
+LabelKey = Annotated[str, Field(max_length=317), rules.text(f"^{_KEY}$", _KEY_HINT)]
+LabelValue = Annotated[
+    str, Field(max_length=63), rules.text(_VALUE, "write a label value of at most 63 letters, digits, '-', '_' and '.', such as gpu")
+]
+_KEYS = rules.keys(f"^{_KEY}$", _KEY_HINT)
+_RESERVED = rules.keys_without(
+    ("serving.volary.dev/", "app.kubernetes.io/"), "labels and annotations of serving.volary.dev and app.kubernetes.io are Volary's own"
+)
+NodeSelector = Annotated[dict[str, LabelValue], Field(max_length=16), BeforeValidator(rules.without_nulls), _KEYS]
+Labels = Annotated[dict[str, LabelValue], Field(max_length=16), BeforeValidator(rules.without_nulls), _KEYS, _RESERVED]
+AnnotationValue = Annotated[str, Field(max_length=4096)]
+Annotations = Annotated[dict[str, AnnotationValue], Field(max_length=16), BeforeValidator(rules.without_nulls), _KEYS, _RESERVED]
 Quantities = Annotated[dict[str, Quantity], Field(max_length=16), BeforeValidator(rules.without_nulls)]

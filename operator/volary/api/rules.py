@@ -75,6 +75,26 @@ def between(minimum: int, maximum: int, message: str) -> Rule:
     )
 
 
+def keys(pattern: str, message: str) -> Rule:
+    """A map whose keys have this form."""
+    compiled = re.compile(pattern)
+    return Rule(
+        expression=f"self.all(key, key.matches({literal(pattern)}))",
+        message=message,
+        holds=lambda mapping: all(compiled.fullmatch(key) for key in mapping),
+    )
+
+
+def keys_without(prefixes: tuple[str, ...], message: str) -> Rule:
+    """A map without keys that begin so."""
+    begins = " || ".join(f"key.startsWith({literal(prefix)})" for prefix in prefixes)
+    return Rule(
+        expression=f"self.all(key, !({begins}))",
+        message=message,
+        holds=lambda mapping: not any(key.startswith(prefixes) for key in mapping),
+    )
+
+
 _SPAN = f'self != "" && self.matches({literal(durations.PATTERN)})'
 
 

@@ -40,7 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--noise", type=_not_negative, default=0.0, metavar="SIGMA", help="bad moments both versions share: sigma of a lognormal factor"
     )
-    parser.add_argument("--replicas", type=_count, metavar="N", help="instead of spec.replicas")
+    parser.add_argument("--replicas", type=_count, metavar="N", help="pods of stable, instead of what the spec says")
     parser.add_argument("--runs", type=_count, default=200, metavar="N", help="of each kind (default %(default)s)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the first run: equal seeds, equal stories (default 1)")
     parser.add_argument("-o", "--output", choices=("json",), help="story and odds as JSON")
@@ -96,7 +96,14 @@ def _spec(args: argparse.Namespace) -> ModelDeploymentSpec:
     if spec.rollout.paused:
         sys.stderr.write("volary simulate: spec.rollout.paused is true; played as if it were not\n")
     rollout = spec.rollout.model_copy(update={"paused": False})
-    return spec.model_copy(update={"rollout": rollout, "replicas": args.replicas or spec.replicas})
+    return spec.model_copy(update={"rollout": rollout, "replicas": args.replicas or _replicas(spec), "autoscaling": None})
+
+
+def _replicas(spec: ModelDeploymentSpec) -> int:
+    """Pods of stable: where the load decides, the fewest there may be."""
+    if spec.autoscaling is not None:
+        return spec.autoscaling.min_replicas
+    return spec.replicas or 1
 
 
 def _parsed(body: dict[str, Any], where: str) -> ModelDeployment:

@@ -6,6 +6,7 @@ KIND = "ModelDeployment"
 PLURAL = "modeldeployments"
 API_VERSION = f"{GROUP}/{VERSION}"
 FIELD_MANAGER = "volary"
+SCALE_MANAGER = "volary-scale"  # holds a number of pods until somebody else changes it
 
 # Labels on everything the operator makes.
 MODEL_LABEL = f"{GROUP}/model"  # name of the ModelDeployment

@@ -8,22 +8,39 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from volary.adapters.cluster import CONTROLLER_REVISIONS, DEPLOYMENTS, JOBS, MODEL_DEPLOYMENTS, SERVICES, Body, Cluster, Kind, kind_of
+from volary.adapters.cluster import (
+    AUTOSCALERS,
+    CONTROLLER_REVISIONS,
+    DEPLOYMENTS,
+    DISRUPTION_BUDGETS,
+    JOBS,
+    MODEL_DEPLOYMENTS,
+    SERVICES,
+    Body,
+    Cluster,
+    Kind,
+    kind_of,
+)
 from volary.common.errors import Refused, Transient, VolaryError
-from volary.common.names import MANAGED_BY_LABEL
+from volary.common.names import MANAGED_BY_LABEL, SCALE_MANAGER
 from volary.common.reasons import Reason
 from volary.controller.observe import Id, Look, controlled_by
-from volary.planning import resources
+from volary.planning import resources, scaling_bodies
 from volary.planning.model import (
     Action,
+    DeleteAutoscaler,
+    DeleteBudget,
     DeletePreflight,
     DeleteRevision,
     DeleteWorkload,
+    EnsureAutoscaler,
+    EnsureBudget,
     EnsureWorkload,
     MarkRevision,
     RecordRevision,
     Revision,
     Route,
+    Scaling,
     StartPreflight,
 )
 
@@ -87,16 +104,42 @@ class _Hands:
                 await self._record(replace(self._known(name), promoted=promoted, failed=failed))
             case DeleteRevision(revision=name):
                 await self._delete(CONTROLLER_REVISIONS, resources.revision_name(desired.name, name))
-            case EnsureWorkload(revision=revision, replicas=replicas):
-                await self._apply(resources.deployment(desired, revision, replicas))
+            case EnsureWorkload(revision=revision, replicas=replicas, floating=floating):
+                await self._deploy(revision, replicas, floating=floating)
                 await self._apply(resources.revision_service(desired, revision))
             case DeleteWorkload(revision=name):
                 await self._delete(DEPLOYMENTS, resources.revision_name(desired.name, name))
                 await self._delete(SERVICES, resources.revision_name(desired.name, name))
             case Route(to=to):
                 await self._apply(resources.service(desired, to))
+            case EnsureAutoscaler() | DeleteAutoscaler() | EnsureBudget() | DeleteBudget():
+                await self._scale(action)
             case _:
                 assert_never(action)
+
+    async def _scale(self, action: Scaling) -> None:
+        desired = self._desired
+        match action:
+            case EnsureAutoscaler(autoscaler=wanted):
+                await self._apply(scaling_bodies.autoscaler(desired, wanted))
+            case DeleteAutoscaler(revision=name):
+                await self._delete(AUTOSCALERS, resources.revision_name(desired.name, name))
+            case EnsureBudget(budget=wanted):
+                await self._apply(scaling_bodies.budget(desired, wanted))
+            case DeleteBudget():
+                await self._delete(DISRUPTION_BUDGETS, desired.name)
+
+    async def _deploy(self, revision: Revision, replicas: int, *, floating: bool) -> None:
+        """A field that is dropped from what we apply falls back to its default, 1 pod, unless it is somebody else's too.
+
+        So its value is applied under another name first, and dropped after that; the first who scales takes it over.
+        """
+        name, desired = resources.revision_name(self._desired.name, revision.id), self._desired
+        if not floating or (DEPLOYMENTS, name) not in self._uids:
+            await self._apply(resources.deployment(desired, revision, replicas))
+        if floating:
+            await self._cluster.apply(resources.replicas_alone(desired, name, replicas), manager=SCALE_MANAGER)
+            await self._apply(resources.deployment(desired, revision, None))
 
     async def _record(self, revision: Revision) -> None:
         await self._apply(resources.controller_revision(self._desired, revision))

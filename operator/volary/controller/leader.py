@@ -16,6 +16,7 @@ from volary.adapters.cluster import Body, Cluster, Conflict, Kind
 from volary.adapters.lease import Leases, Record, taken
 from volary.common.errors import Transient, VolaryError
 from volary.common.logs import fields
+from volary.common.names import FIELD_MANAGER
 from volary.common.reasons import Reason
 
 DURATION = 15  # seconds a Lease is held without being renewed
@@ -142,10 +143,10 @@ class Fenced:
         """As the cluster's."""
         return await self._cluster.list(kind, namespace, labels, metadata_only=metadata_only)
 
-    async def apply(self, body: Body) -> Body:
+    async def apply(self, body: Body, *, manager: str = FIELD_MANAGER) -> Body:
         """Fenced."""
         async with self._term():
-            return await self._cluster.apply(body)
+            return await self._cluster.apply(body, manager=manager)
 
     async def apply_status(self, body: Body) -> Body:
         """Fenced."""

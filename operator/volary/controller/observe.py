@@ -5,25 +5,44 @@ taken for ours only if this very ModelDeployment controls them.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
 
-from volary.adapters.cluster import CONTROLLER_REVISIONS, DEPLOYMENTS, JOBS, MODEL_DEPLOYMENTS, PODS, SERVICES, Body, Cluster, Kind, kind_of
+from volary.adapters.cluster import (
+    AUTOSCALERS,
+    CONTROLLER_REVISIONS,
+    DEPLOYMENTS,
+    DISRUPTION_BUDGETS,
+    JOBS,
+    MODEL_DEPLOYMENTS,
+    PODS,
+    SERVICES,
+    Body,
+    Cluster,
+    Kind,
+    kind_of,
+)
 from volary.adapters.scrape import Scraper, Target
 from volary.api.v1alpha1 import ModelDeployment, ModelDeploymentStatus
 from volary.common.names import COMPONENT_LABEL, MODEL_LABEL, REQUEST_ANNOTATION, REQUEST_LABEL, SERVER_PORT
 from volary.common.reasons import Reason
 from volary.common.settings import Settings
-from volary.planning import diagnosis, evidence, identity, pods, resources
+from volary.planning import diagnosis, evidence, identity, labels, resources, scaling_bodies
 from volary.planning.model import Desired, Images, Observed, Pod, Preflight, Revision, Sample, Workload
 from volary.runtimes import registry
 
 Id = tuple[Kind, str]  # kind and name of a child
+Bare = tuple[Kind, str, str]  # kind, and namespace and name of a ModelDeployment
 _CHILDREN = (JOBS, PODS, DEPLOYMENTS, SERVICES, CONTROLLER_REVISIONS)
+# Kinds that few specs ask for.
+_EXTRAS: dict[Kind, Callable[[Desired], bool]] = {
+    AUTOSCALERS: lambda desired: desired.spec.autoscaling is not None,
+    DISRUPTION_BUDGETS: lambda desired: desired.spec.disruption_budget is not None,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +79,7 @@ class Observer:
         self._cluster = cluster
         self._scraper = scraper
         self._settings = settings
+        self._bare: dict[Bare, tuple[str, int]] = {}  # uid and generation at which there was none, and none was asked for
 
     async def desired(self, namespace: str, name: str) -> Desired | None:
         """Only what is wanted; None where there is nothing to read."""
@@ -69,12 +89,14 @@ class Observer:
 
     async def look(self, namespace: str, name: str, now: datetime) -> Look | Unreadable | Gone:
         """One look. Raises Transient where the API server does not answer."""
-        labels = {MODEL_LABEL: name}
+        marked = {MODEL_LABEL: name}
         body, lists = await asyncio.gather(
             self._cluster.get(MODEL_DEPLOYMENTS, namespace, name),
-            asyncio.gather(*(self._cluster.list(kind, namespace, labels) for kind in _CHILDREN)),
+            asyncio.gather(*(self._cluster.list(kind, namespace, marked) for kind in _CHILDREN)),
         )
         if body is None or "deletionTimestamp" in body["metadata"]:
+            for kind in _EXTRAS:
+                self._bare.pop((kind, namespace, name), None)
             return Gone()
         desired = read(body, self._settings)
         if isinstance(desired, Unreadable):
@@ -83,9 +105,20 @@ class Observer:
             kind: found if kind is PODS else [one for one in found if controlled_by(one, desired.uid)]
             for kind, found in zip(_CHILDREN, lists, strict=True)
         }
+        own |= await self._extras(desired, marked)
         observed = _observed(desired, own)
         uids = {(kind_of(one), one["metadata"]["name"]): one["metadata"]["uid"] for kind in own for one in own[kind] if kind is not PODS}
         return Look(desired=desired, observed=await self._sampled(desired, observed, now), uids=uids)
+
+    async def _extras(self, desired: Desired, marked: Mapping[str, str]) -> dict[Kind, list[Body]]:
+        """What a spec does not ask for is looked for once a generation: an earlier one may have asked."""
+        now = desired.uid, desired.generation
+        place = desired.namespace, desired.name
+        wanted = [kind for kind, asks in _EXTRAS.items() if asks(desired) or self._bare.get((kind, *place)) != now]
+        lists = await asyncio.gather(*(self._cluster.list(kind, desired.namespace, marked) for kind in wanted))
+        own = {kind: [one for one in found if controlled_by(one, desired.uid)] for kind, found in zip(wanted, lists, strict=True)}
+        self._bare |= {(kind, *place): now for kind, found in own.items() if not found and not _EXTRAS[kind](desired)}
+        return {kind: own.get(kind, []) for kind in _EXTRAS}
 
     async def _sampled(self, desired: Desired, observed: Observed, now: datetime) -> Observed:
         """The same with the pods' counters, if it is time to read them."""
@@ -163,7 +196,7 @@ def controlled_by(body: Body, uid: str) -> bool:
 
 def _observed(desired: Desired, own: Mapping[Kind, Sequence[Body]]) -> Observed:
     request = identity.request_id(desired.spec.model, desired.model_name, desired.spec.runtime)
-    model_pods = [pod for pod in own[PODS] if _label(pod, COMPONENT_LABEL) == pods.SERVER]
+    model_pods = [pod for pod in own[PODS] if _label(pod, COMPONENT_LABEL) == labels.SERVER]
     workloads = tuple(diagnosis.deployment(one, model_pods) for one in own[DEPLOYMENTS])
     service = next((one for one in own[SERVICES] if one["metadata"]["name"] == desired.name), None)
     return Observed(
@@ -173,6 +206,8 @@ def _observed(desired: Desired, own: Mapping[Kind, Sequence[Body]]) -> Observed:
         workloads=workloads,
         strangers=_strangers(model_pods, workloads),
         traffic=resources.traffic_from(service),
+        autoscalers=tuple(scaling_bodies.autoscaler_from(one) for one in own[AUTOSCALERS]),
+        budget=next((scaling_bodies.budget_from(one) for one in own[DISRUPTION_BUDGETS]), None),
     )
 
 

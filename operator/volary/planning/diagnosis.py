@@ -7,7 +7,7 @@ granted: a field may be missing at any moment of a pod's life.
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from volary.common.names import PREFLIGHT_CONTAINER, REVISION_LABEL
+from volary.common.names import FIELD_MANAGER, PREFLIGHT_CONTAINER, REVISION_LABEL
 from volary.common.outcome import Outcome, parse
 from volary.common.reasons import REASONS, Kind, Reason
 from volary.planning import containers
@@ -34,6 +34,7 @@ def pod(body: Body) -> Pod:
         ready=ready,
         terminating=terminating,
         problem=None if ready or terminating else _problem(body),
+        ready_since=_ready_since(status) if ready else None,
     )
 
 
@@ -53,7 +54,15 @@ def deployment(body: Body, pods: Iterable[Body]) -> Workload:
         replicas=replicas,
         pods=tuple(one for one, over in own if short or not over),
         problem=_replica_failure(body.get("status", {})),
+        owned=any("f:replicas" in (entry.get("fieldsV1") or {}).get("f:spec", {}) for entry in _ours(metadata)),
+        written_at=next((_time(entry["time"]) for entry in _ours(metadata) if entry.get("time")), None),
     )
+
+
+def _ours(metadata: Body) -> list[Body]:
+    """The entry of our server-side applies; its time changes with what we write, not with what others take over."""
+    entries = metadata.get("managedFields") or ()
+    return [entry for entry in entries if entry.get("manager") == FIELD_MANAGER and entry.get("operation") == "Apply"]
 
 
 def ended(body: Body) -> bool:
@@ -109,6 +118,12 @@ def _unscheduled(status: Body) -> list[Problem]:
             text = harmless(condition.get("message") or condition.get("reason") or "not scheduled")
             return [Problem(reason=Reason.UNSCHEDULABLE, message=text)]
     return []
+
+
+def _ready_since(status: Body) -> datetime | None:
+    times = (c.get("lastTransitionTime") for c in status.get("conditions") or () if c.get("type") == "Ready")
+    since = next(times, None)
+    return _time(since) if since else None
 
 
 def _condition(status: Body, kind: str) -> str | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from volary.api.v1alpha1 import Model, ModelDeploymentSpec, ModelDeploymentStatus, Runtime
+from volary.api.v1alpha1 import Autoscaling, DisruptionBudget, Model, ModelDeploymentSpec, ModelDeploymentStatus, Runtime
 from volary.common.outcome import Outcome
 from volary.common.reasons import Reason
 
@@ -63,6 +63,17 @@ class Desired:
     images: Images  # for new revisions: the spec's image or the operator's default
     request: str | None = None  # value of the request annotation
     status: ModelDeploymentStatus = field(default_factory=ModelDeploymentStatus)
+    found: int = 1  # pods of stable where the spec gives no number: see `scaling.settle`
+
+    @property
+    def replicas(self) -> int:
+        """Pods the stable revision should have."""
+        return self.found if self.spec.replicas is None else self.spec.replicas
+
+    @property
+    def floating(self) -> bool:
+        """Whether others may change that number at any time."""
+        return self.spec.replicas is None
 
 
 # ---- what is seen -----------------------------------------------------------------------------
@@ -110,6 +121,7 @@ class Pod:
     ready: bool = False
     terminating: bool = False
     problem: Problem | None = None
+    ready_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +132,8 @@ class Workload:
     replicas: int  # spec.replicas as it is now
     pods: tuple[Pod, ...] = ()
     problem: Problem | None = None  # of the Deployment itself, such as ReplicaFailure
+    owned: bool = True  # spec.replicas is a field of ours: nobody has changed it since we wrote it
+    written_at: datetime | None = None  # when we last changed the Deployment
 
     @property
     def ready(self) -> int:
@@ -166,6 +180,14 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Autoscaler:
+    """The HorizontalPodAutoscaler of one revision."""
+
+    revision: str
+    spec: Autoscaling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
     """The cluster as it is, read once per reconcile."""
 
@@ -176,6 +198,8 @@ class Observed:
     strangers: tuple[Pod, ...] = ()  # live pods of the model without a workload (their Deployment was deleted)
     traffic: Traffic = NoService()
     sample: Sample | None = None
+    autoscalers: tuple[Autoscaler, ...] = ()
+    budget: DisruptionBudget | None = None
 
     def workload(self, revision: str) -> Workload | None:
         """The Deployment of a revision."""
@@ -238,6 +262,7 @@ class EnsureWorkload:
 
     revision: Revision
     replicas: int
+    floating: bool = False  # `replicas` is for a new Deployment; after that the field is left to others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,7 +279,36 @@ class Route:
     to: Only | Shared
 
 
-Action = StartPreflight | DeletePreflight | RecordRevision | MarkRevision | DeleteRevision | EnsureWorkload | DeleteWorkload | Route
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnsureAutoscaler:
+    """Create or change the HorizontalPodAutoscaler of one revision."""
+
+    autoscaler: Autoscaler
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteAutoscaler:
+    """Delete the HorizontalPodAutoscaler of one revision."""
+
+    revision: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnsureBudget:
+    """Create or change the PodDisruptionBudget of the model."""
+
+    budget: DisruptionBudget
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteBudget:
+    """Delete it."""
+
+
+Scaling = EnsureAutoscaler | DeleteAutoscaler | EnsureBudget | DeleteBudget
+Action = (
+    StartPreflight | DeletePreflight | RecordRevision | MarkRevision | DeleteRevision | EnsureWorkload | DeleteWorkload | Route | Scaling
+)
 
 
 class Level(StrEnum):

@@ -4,20 +4,22 @@
 2. resolution  the spec becomes a revision, by a preflight if it is not known
 3. roles       stable and candidate, read off the marks
 4. rollout     the candidate goes at most one stage further, is promoted or given up: marks again
-5. traffic     pods and Service for those roles, in an order in which every prefix is safe
-6. history     revisions beyond it are forgotten
-7. report      the status
+5. scaling     what is left to an autoscaler or to people, and their bounds
+6. traffic     pods and Service for those roles, in an order in which every prefix is safe
+7. history     revisions beyond it are forgotten
+8. report      the status
 
 A verdict is written as a mark on its ControllerRevision before anything follows from it, so a
 crash at any point repeats at most what is idempotent, and a wiped status forgets no failure.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from volary.api.v1alpha1 import RolloutStatus
 from volary.common.reasons import Reason
-from volary.planning import identity, report, requests, resolution, rollout, traffic
+from volary.planning import identity, readiness, report, requests, resolution, rollout, scaling, traffic
 from volary.planning.model import (
     Action,
     DeleteRevision,
@@ -43,8 +45,12 @@ def plan(desired: Desired, observed: Observed, now: datetime) -> Plan:
     remembered = desired.status.rollout
     desired = _approve(desired, asked.approved, now)
     resolved = resolution.resolve(desired, _without_preflight(asked), request, now)
+    desired = scaling.settle(desired, resolved.observed, assign(resolved.observed, request).stable)
     verdict = _judge(desired, resolved.observed, request, now)
-    moves, after = traffic.steer(desired, verdict.observed, verdict.roles, verdict.course)
+    released = scaling.release(desired, verdict.observed, verdict.roles)
+    contested = scaling.contested(desired, observed, now)
+    moves, after = traffic.steer(desired, verdict.observed, verdict.roles, verdict.course, contested)
+    tended = scaling.tend(desired, verdict.observed, verdict.roles)
     forgotten = _forget(desired, verdict.observed, verdict.roles, after)
     situation = report.Situation(
         desired=desired,
@@ -59,10 +65,10 @@ def plan(desired: Desired, observed: Observed, now: datetime) -> Plan:
     )
     refused = resolution.refusal(desired, resolved.refused) if resolved.refused else None
     return Plan(
-        actions=(*asked.actions, *resolved.actions, *verdict.actions, *moves, *forgotten),
+        actions=(*asked.actions, *resolved.actions, *verdict.actions, *released, *tended, *moves, *forgotten),
         status=report.status(situation),
         facts=(*asked.facts, *_superseded(desired, remembered, verdict), *resolved.facts, *((refused,) if refused else ()), *verdict.facts),
-        wake_at=_wake_at(resolved, verdict.course),
+        wake_at=_wake_at(resolved, verdict.course, contested.values()),
     )
 
 
@@ -101,7 +107,8 @@ def _judge(desired: Desired, observed: Observed, request: str, now: datetime) ->
     candidate = roles.candidate
     if candidate is None:
         return _Verdict(observed=observed, roles=roles)
-    course = rollout.advance(desired, observed, candidate, roles.stable, now)
+    settled, matures = readiness.seasoned(observed, candidate.id, timedelta(seconds=desired.spec.rollout.min_ready_seconds), now)
+    course = rollout.advance(desired, settled, candidate, roles.stable, now)
     began = _began(desired, candidate, roles)
     if course.failed is not None:
         text = f"version {candidate.version} is given up: {course.failed.message}"
@@ -113,6 +120,8 @@ def _judge(desired: Desired, observed: Observed, request: str, now: datetime) ->
         fact = Fact(reason=Reason.PROMOTED, message=f"version {candidate.version} is stable now")
         marked = _mark(observed, replace(candidate, promoted=top + 1), request, (*began, *course.facts, fact))
         return replace(marked, ended=course.memory)
+    times = [time for time in (course.wake_at, matures) if time is not None]
+    course = replace(course, wake_at=min(times, default=None))
     return _Verdict(observed=observed, roles=roles, course=course, facts=(*began, *course.facts))
 
 
@@ -152,6 +161,6 @@ def _forget(desired: Desired, observed: Observed, roles: Roles, traffic: Traffic
     return tuple(DeleteRevision(revision=r.id) for r in idle[desired.spec.history :])
 
 
-def _wake_at(resolved: resolution.Resolution, course: Course | None) -> datetime | None:
-    times = (resolved.wake_at, course.wake_at if course else None)
+def _wake_at(resolved: resolution.Resolution, course: Course | None, more: Iterable[datetime]) -> datetime | None:
+    times = (resolved.wake_at, course.wake_at if course else None, *more)
     return min((time for time in times if time is not None), default=None)

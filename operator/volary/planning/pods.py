@@ -20,12 +20,11 @@ from volary.common.names import (
     SECRET_KEYS,
     SERVER_CONTAINER,
 )
+from volary.planning import placement
+from volary.planning.labels import PREFLIGHT, SERVER
 from volary.planning.model import Desired, Revision
 from volary.runtimes import registry
 from volary.runtimes.runtime import Body, Served
-
-SERVER = "server"  # values of COMPONENT_LABEL
-PREFLIGHT = "preflight"
 
 _NOBODY = 65532
 _GRACE_SECONDS = 45  # the server's drain delay and the longest answer fit in
@@ -36,9 +35,11 @@ _OPTIONAL_KEYS = {"AWS_SESSION_TOKEN"}
 def model_template(name: str, revision: Revision) -> Body:
     """Pod template of the model pods of `revision` of the ModelDeployment `name`."""
     labels = {MODEL_LABEL: name, REVISION_LABEL: revision.id, MANAGED_BY_LABEL: "volary", COMPONENT_LABEL: SERVER}
+    own = revision.runtime.pod_template
     return {
-        "metadata": {"labels": labels},
+        "metadata": {"labels": dict(own.labels) | labels} | ({"annotations": dict(own.annotations)} if own.annotations else {}),
         "spec": _pod(revision.model.storage)
+        | placement.spec(own, {MODEL_LABEL: name, REVISION_LABEL: revision.id})
         | {
             "terminationGracePeriodSeconds": _GRACE_SECONDS,
             "initContainers": [_agent(revision)],
@@ -54,6 +55,7 @@ def preflight_template(desired: Desired, request: str) -> Body:
     return {
         "metadata": {"labels": labels},
         "spec": _pod(desired.spec.model.storage)
+        | placement.pulling(desired.spec.runtime.pod_template)
         | {"restartPolicy": "Never", "containers": [_preflight(desired)], "volumes": [_tmp_volume()]},
     }
 

@@ -15,6 +15,7 @@ from volary.api.v1alpha1 import (
 )
 from volary.common.reasons import Reason
 from volary.planning import timeline
+from volary.planning.labels import selector
 from volary.planning.model import Desired, Observed, Only, Problem, Revision, Shared, Traffic
 from volary.planning.resolution import Resolution
 from volary.planning.roles import Roles
@@ -41,7 +42,7 @@ def status(situation: Situation) -> ModelDeploymentStatus:
     """The whole status. Nothing of the old one is kept but the memory that `course` carries, and the tale of the last rollout."""
     phase, problem = _phase(situation)
     roles, course = situation.roles, situation.course
-    stable = _in_use(situation, roles.stable, situation.desired.spec.replicas) if roles.stable else None
+    stable = _in_use(situation, roles.stable, situation.desired.replicas) if roles.stable else None
     canary = _in_use(situation, roles.candidate, course.replicas) if roles.candidate and course else None
     return ModelDeploymentStatus(
         observed_generation=situation.desired.generation,
@@ -53,7 +54,9 @@ def status(situation: Situation) -> ModelDeploymentStatus:
         last_rollout=_last_rollout(situation),
         history=_history(situation),
         request=situation.request,
-        ready=f"{stable.ready if stable else 0}/{situation.desired.spec.replicas}",
+        replicas=sum(one.replicas for one in (stable, canary) if one is not None),
+        selector=selector(situation.desired.name),
+        ready=f"{stable.ready if stable else 0}/{situation.desired.replicas}",
         conditions=_conditions(situation, phase, problem),
     )
 
@@ -90,7 +93,7 @@ def _settled_phase(situation: Situation) -> tuple[Phase, Problem]:
         return (Phase.ROLLED_BACK if there else Phase.ROLLING_BACK), _while_serving(situation, problem)
     if stable is None:
         return Phase.PENDING, Problem(reason=Reason.PODS_STARTING, message="nothing serves yet")
-    ready, replicas = situation.observed.ready(stable.id), situation.desired.spec.replicas
+    ready, replicas = situation.observed.ready(stable.id), situation.desired.replicas
     if traffic == Only(stable.id) and ready >= replicas:
         return Phase.SERVING, Problem(reason=Reason.SERVING, message=f"version {stable.version} serves all traffic")
     workload = situation.observed.workload(stable.id)

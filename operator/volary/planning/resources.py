@@ -8,6 +8,8 @@ clearing a mark needs no call of its own. No status and no defaults of the API s
     +-- Job                NAME-preflight-REQUEST
     +-- ControllerRevision NAME-REVISION          history, marks
     +-- Deployment         NAME-REVISION
+    +-- HorizontalPodAutoscaler NAME-REVISION      where spec.autoscaling is set, of stable
+    +-- PodDisruptionBudget NAME                  where spec.disruptionBudget is set
     +-- Service            NAME-REVISION          one revision, for people and for gateways
 
 NAME is at most 40 characters and a DNS-1035 label (a rule of the CRD), so every name below it
@@ -24,7 +26,6 @@ from pydantic.alias_generators import to_camel
 from volary.api.v1alpha1 import Model, Runtime
 from volary.common.names import (
     API_VERSION,
-    COMPONENT_LABEL,
     FAILED_ANNOTATION,
     KIND,
     MANAGED_BY_LABEL,
@@ -36,7 +37,7 @@ from volary.common.names import (
     SERVICE_PORT,
 )
 from volary.common.reasons import Reason
-from volary.planning import pods
+from volary.planning import labels, pods
 from volary.planning.model import Desired, Failure, Images, NoService, Only, Revision, Shared, Traffic
 from volary.runtimes.runtime import Body
 
@@ -65,7 +66,7 @@ def preflight_job(desired: Desired, request: str) -> Body:
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": _metadata(desired, preflight_name(desired.name, request), {REQUEST_LABEL: request}),
+        "metadata": metadata(desired, preflight_name(desired.name, request), {REQUEST_LABEL: request}),
         "spec": {
             "backoffLimit": 0,
             "activeDeadlineSeconds": _PREFLIGHT_SECONDS,
@@ -76,7 +77,7 @@ def preflight_job(desired: Desired, request: str) -> Body:
 
 def controller_revision(desired: Desired, revision: Revision) -> Body:
     """The record of a revision with its marks. `.data` never changes, the marks and the request do."""
-    metadata = _metadata(
+    about = metadata(
         desired,
         revision_name(desired.name, revision.id),
         {REVISION_LABEL: revision.id, REQUEST_LABEL: revision.request},
@@ -85,26 +86,36 @@ def controller_revision(desired: Desired, revision: Revision) -> Body:
     return {
         "apiVersion": "apps/v1",
         "kind": "ControllerRevision",
-        "metadata": metadata | ({"annotations": annotations} if annotations else {}),
+        "metadata": about | ({"annotations": annotations} if annotations else {}),
         "revision": revision.ordinal,
         "data": _Record.of(revision).model_dump(mode="json", by_alias=True, exclude_defaults=True),
     }
 
 
-def deployment(desired: Desired, revision: Revision, replicas: int) -> Body:
-    """The pods of a revision. All but `replicas` follows from the revision."""
+def deployment(desired: Desired, revision: Revision, replicas: int | None) -> Body:
+    """The pods of a revision. All but `replicas` follows from the revision; None: the number is others' affair."""
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": _metadata(desired, revision_name(desired.name, revision.id), {REVISION_LABEL: revision.id}),
+        "metadata": metadata(desired, revision_name(desired.name, revision.id), {REVISION_LABEL: revision.id}),
         "spec": {
-            "replicas": replicas,
+            **({} if replicas is None else {"replicas": replicas}),
             "selector": {"matchLabels": {MODEL_LABEL: desired.name, REVISION_LABEL: revision.id}},
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
             "revisionHistoryLimit": 0,
             "progressDeadlineSeconds": _ROLLOUT_SECONDS,
             "template": pods.model_template(desired.name, revision),
         },
+    }
+
+
+def replicas_alone(desired: Desired, name: str, replicas: int) -> Body:
+    """The number of pods of a Deployment and nothing else."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": desired.namespace},
+        "spec": {"replicas": replicas},
     }
 
 
@@ -119,11 +130,11 @@ def revision_service(desired: Desired, revision: Revision) -> Body:
     return _service(desired, name, {REVISION_LABEL: revision.id}, _selector(desired.name, Only(revision.id)))
 
 
-def _service(desired: Desired, name: str, labels: dict[str, str], selector: dict[str, str]) -> Body:
+def _service(desired: Desired, name: str, more: dict[str, str], selector: dict[str, str]) -> Body:
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": _metadata(desired, name, labels),
+        "metadata": metadata(desired, name, more),
         "spec": {
             "selector": selector,
             "ports": [{"name": "http", "port": SERVICE_PORT, "targetPort": SERVER_PORT, "protocol": "TCP"}],
@@ -132,20 +143,19 @@ def _service(desired: Desired, name: str, labels: dict[str, str], selector: dict
 
 
 def _selector(name: str, to: Only | Shared) -> dict[str, str]:
-    """A preflight's pod has the model label too and is ready while it runs: the component keeps it out."""
     match to:
         case Only(revision):
             return {MODEL_LABEL: name, REVISION_LABEL: revision}
         case Shared():
-            return {MODEL_LABEL: name, COMPONENT_LABEL: pods.SERVER}
+            return labels.of_model(name)
 
 
-def _metadata(desired: Desired, name: str, labels: dict[str, str]) -> Body:
+def metadata(desired: Desired, name: str, more: dict[str, str]) -> Body:
     """Labels of the ModelDeployment are not copied: Argo CD would take our objects for its own."""
     return {
         "name": name,
         "namespace": desired.namespace,
-        "labels": {MODEL_LABEL: desired.name, MANAGED_BY_LABEL: "volary"} | labels,
+        "labels": {MODEL_LABEL: desired.name, MANAGED_BY_LABEL: "volary"} | more,
         "ownerReferences": [
             {
                 "apiVersion": API_VERSION,
@@ -172,14 +182,14 @@ def traffic_from(body: Body | None) -> Traffic:
 
 def revision_from(body: Body) -> Revision:
     """The revision a ControllerRevision records. Raises ValueError where it is none of ours."""
-    metadata = body.get("metadata", {})
-    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    about = body.get("metadata", {})
+    marked, annotations = about.get("labels") or {}, about.get("annotations") or {}
     record = _Record.model_validate(body.get("data"))
-    if REVISION_LABEL not in labels:
-        raise ValueError(f"the ControllerRevision {metadata.get('name')!r} has no label {REVISION_LABEL}")
+    if REVISION_LABEL not in marked:
+        raise ValueError(f"the ControllerRevision {about.get('name')!r} has no label {REVISION_LABEL}")
     return Revision(
-        id=labels[REVISION_LABEL],
-        request=labels.get(REQUEST_LABEL, ""),
+        id=marked[REVISION_LABEL],
+        request=marked.get(REQUEST_LABEL, ""),
         ordinal=int(body.get("revision", 0)),
         digest=record.digest,
         version=record.version,

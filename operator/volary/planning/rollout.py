@@ -82,7 +82,7 @@ def _direct(desired: Desired, memory: RolloutStatus, candidate: Revision, stable
 
 
 def _course(desired: Desired, memory: RolloutStatus, candidate: Revision, stable: Revision | None, now: datetime) -> Course:
-    steps, replicas = desired.spec.rollout.steps, desired.spec.replicas
+    steps, replicas = desired.spec.rollout.steps, desired.replicas
     full = _direct(desired, memory, candidate, stable) or memory.step >= len(steps)
     wanted = replicas if full else canary_replicas(steps[max(0, memory.step)].weight, replicas)
     reason = Reason.PROMOTING if memory.step >= len(steps) else Reason.PODS_STARTING
@@ -144,7 +144,7 @@ def _go_on(desired: Desired, course: Course, candidate: Revision, stable: Revisi
 
 def _enter(desired: Desired, course: Course, index: int, now: datetime) -> Course:
     """Begins a step: the weight is new, and so is the proof it needs."""
-    steps, replicas = desired.spec.rollout.steps, desired.spec.replicas
+    steps, replicas = desired.spec.rollout.steps, desired.replicas
     memory = course.memory.model_copy(
         update={
             "step": index,

@@ -4,6 +4,8 @@ Capacity up, then traffic, then capacity down. Traffic leaves a revision before 
 reaches a revision only after its pods are ready.
 """
 
+from collections.abc import Collection
+
 from volary.planning.model import (
     Action,
     DeleteWorkload,
@@ -21,19 +23,30 @@ from volary.planning.roles import Roles
 from volary.planning.rollout import Course
 
 
-def steer(desired: Desired, observed: Observed, roles: Roles, course: Course | None) -> tuple[tuple[Action, ...], Traffic]:
-    """The actions, and the traffic once they are done."""
-    wanted = _replicas(desired, roles, course)
+def steer(
+    desired: Desired, observed: Observed, roles: Roles, course: Course | None, contested: Collection[str] = ()
+) -> tuple[tuple[Action, ...], Traffic]:
+    """The actions, and the traffic once they are done. The number of `contested` revisions is left as it is for now."""
+    wanted = [(revision, n) for revision, n in _replicas(desired, roles, course) if revision.id not in contested]
     traffic = _traffic(desired, observed, roles, course)
-    grow = tuple(EnsureWorkload(revision=r, replicas=n) for r, n in wanted if _replicas_now(observed, r) < n)
-    shrink = tuple(EnsureWorkload(revision=r, replicas=n) for r, n in wanted if _replicas_now(observed, r) > n)
+    grow = tuple(_ensure(desired, roles, r, n) for r, n in wanted if _replicas_now(observed, r) < n)
+    shrink = tuple(_ensure(desired, roles, r, n) for r, n in wanted if _replicas_now(observed, r) > n and not _floats(desired, roles, r))
     move = (Route(to=traffic),) if not isinstance(traffic, NoService) and traffic != observed.traffic else ()
     return (*grow, *move, *shrink, *_remove(observed, roles, traffic)), traffic
 
 
+def _floats(desired: Desired, roles: Roles, revision: Revision) -> bool:
+    """Only stable's number is ever left to others: that of a canary is its share of the traffic."""
+    return desired.floating and revision == roles.stable
+
+
+def _ensure(desired: Desired, roles: Roles, revision: Revision, replicas: int) -> EnsureWorkload:
+    return EnsureWorkload(revision=revision, replicas=replicas, floating=_floats(desired, roles, revision))
+
+
 def _replicas(desired: Desired, roles: Roles, course: Course | None) -> list[tuple[Revision, int]]:
     """Stable first: it keeps all its pods until it is stable no more."""
-    wanted = [(roles.stable, desired.spec.replicas)] if roles.stable else []
+    wanted = [(roles.stable, desired.replicas)] if roles.stable else []
     if roles.candidate is not None and course is not None:
         wanted.append((roles.candidate, course.replicas))
     return wanted
@@ -77,7 +90,7 @@ def _may_share(observed: Observed, roles: Roles, course: Course | None) -> bool:
 
 def _can_take_over(desired: Desired, observed: Observed, target: Revision, serving: str) -> bool:
     """From a revision that serves to another: the target has all its pods, or at least as many as serve now."""
-    enough = max(1, min(desired.spec.replicas, observed.ready(serving)))
+    enough = max(1, min(desired.replicas, observed.ready(serving)))
     return serving == target.id or observed.ready(target.id) >= enough
 
 
@@ -91,7 +104,7 @@ def _out_of_shared(desired: Desired, observed: Observed, target: Revision) -> On
 
     def worth(revision: Revision) -> tuple[bool, int, bool, int]:
         good = revision.failed is None and (revision.promoted > 0 or revision.id == target.id)
-        ready = min(observed.ready(revision.id), desired.spec.replicas)
+        ready = min(observed.ready(revision.id), desired.replicas)
         return good and ready > 0, ready, revision.id == target.id, revision.promoted
 
     return Only(max(observed.revisions, key=worth).id)

@@ -11,14 +11,20 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
+from volary.api.v1alpha1 import DisruptionBudget
 from volary.common.outcome import Outcome
 from volary.common.reasons import Reason
 from volary.planning.model import (
     Action,
+    Autoscaler,
     Count,
+    DeleteAutoscaler,
+    DeleteBudget,
     DeletePreflight,
     DeleteRevision,
     DeleteWorkload,
+    EnsureAutoscaler,
+    EnsureBudget,
     EnsureWorkload,
     MarkRevision,
     NoService,
@@ -28,6 +34,7 @@ from volary.planning.model import (
     RecordRevision,
     Revision,
     Route,
+    Scaling,
     Shared,
     StartPreflight,
     Traffic,
@@ -93,6 +100,9 @@ class Cluster:
     revisions: dict[str, Revision] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
     deployments: dict[str, int] = field(default_factory=dict)  # revision -> replicas
+    floating: set[str] = field(default_factory=set)  # revisions whose number of pods is others' affair
+    autoscalers: dict[str, Autoscaler] = field(default_factory=dict)
+    budget: DisruptionBudget | None = None
     pods: list[ModelPod] = field(default_factory=list)
     traffic: Traffic = field(default_factory=NoService)
     served: bool = False  # clients had an answer once
@@ -123,8 +133,11 @@ class Cluster:
                 self.revisions[name] = replace(self.revisions[name], promoted=promoted, failed=failed)
             case DeleteRevision(revision=name):
                 self.revisions.pop(name, None)
-            case EnsureWorkload(revision=revision, replicas=replicas):
+            case EnsureWorkload(revision=revision, replicas=replicas, floating=floating):
                 self.deployments[revision.id] = replicas
+                self.floating = self.floating | {revision.id} if floating else self.floating - {revision.id}
+            case EnsureAutoscaler() | DeleteAutoscaler() | EnsureBudget() | DeleteBudget():
+                self._scale(action)
             case DeleteWorkload(revision=name):
                 self.delete(name)
             case Route(to=to):
@@ -133,6 +146,17 @@ class Cluster:
                 assert_never(action)
         self._control()
         self.watch()
+
+    def _scale(self, action: Scaling) -> None:
+        match action:
+            case EnsureAutoscaler(autoscaler=wanted):
+                self.autoscalers[wanted.revision] = wanted
+            case DeleteAutoscaler(revision=name):
+                self.autoscalers.pop(name, None)
+            case EnsureBudget(budget=budget):
+                self.budget = budget
+            case DeleteBudget():
+                self.budget = None
 
     def _job(self, request: str, version: str) -> Job:
         attempt = self._attempts.get(version, 0)
@@ -200,6 +224,7 @@ class Cluster:
                 replicas=replicas,
                 pods=tuple(pod.seen() for pod in self.pods if pod.revision == revision),
                 problem=self.refusals.get(revision),
+                owned=revision not in self.floating,
             )
             for revision, replicas in sorted(self.deployments.items())
         )

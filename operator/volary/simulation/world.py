@@ -99,6 +99,8 @@ class World:
             strangers=cluster.strangers(),
             traffic=cluster.traffic,
             sample=Sample(at=cluster.now, counts=cluster.counts()) if due else None,
+            autoscalers=tuple(cluster.autoscalers.values()),
+            budget=cluster.budget,
         )
 
     def _preflight(self, request: str) -> Preflight:

@@ -93,6 +93,19 @@ def test_what_is_not_applied_any_more_is_taken_away_and_what_others_wrote_stays(
     run(story)
 
 
+def test_a_field_that_is_handed_over_keeps_its_value_and_belongs_to_others(run: Callable[[Story], None]) -> None:
+    async def story(cluster: Cluster, namespace: str) -> None:
+        body = deployment(namespace, "server")
+        await cluster.apply({**body, "spec": {**body["spec"], "replicas": 3}})
+        alone = {key: body[key] for key in ("apiVersion", "kind", "metadata")}
+        await cluster.apply({**alone, "spec": {"replicas": 3}}, manager="another")
+        assert (await cluster.apply(body))["spec"]["replicas"] == 3
+        await cluster.patch(DEPLOYMENTS, namespace, "d", {"spec": {"replicas": 5}})
+        assert (await cluster.apply(body))["spec"]["replicas"] == 5
+
+    run(story)
+
+
 def test_an_applied_uid_keeps_the_write_off_another_object(run: Callable[[Story], None]) -> None:
     async def story(cluster: Cluster, namespace: str) -> None:
         with pytest.raises(Conflict):

@@ -19,6 +19,8 @@ CLUSTER_RIGHTS = {
     "serving.volary.dev/modeldeployments/status": {"patch"},
     "apps/controllerrevisions": OWN,
     "apps/deployments": OWN,
+    "autoscaling/horizontalpodautoscalers": OWN - {"watch"},
+    "policy/poddisruptionbudgets": OWN - {"watch"},
     "batch/jobs": OWN,
     "/services": OWN,
     "/pods": READ,

@@ -37,7 +37,7 @@ def test_ids_differ() -> None:
 
 def test_defaults_of_the_smallest_document() -> None:
     spec = ModelDeployment.model_validate(document()).spec
-    assert (spec.replicas, spec.history, spec.rollout.paused) == (1, 5, False)
+    assert (spec.replicas, spec.history, spec.rollout.paused) == (None, 5, False)
     assert [(step.weight, duration(step.duration)) for step in spec.rollout.steps] == [
         (10, timedelta(minutes=2)),
         (50, timedelta(minutes=3)),

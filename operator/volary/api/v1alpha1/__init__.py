@@ -13,7 +13,8 @@ from volary.api.v1alpha1.memory import Evidence, PodCount, RolloutStatus
 from volary.api.v1alpha1.model import Model, Storage, Verify
 from volary.api.v1alpha1.resource import Metadata, ModelDeployment
 from volary.api.v1alpha1.rollout import DEFAULT_STEPS, Rollout, Step
-from volary.api.v1alpha1.runtime import Resources, Runtime, RuntimeName
+from volary.api.v1alpha1.runtime import PodTemplate, Resources, Runtime, RuntimeName, Toleration, TopologySpread
+from volary.api.v1alpha1.scaling import Autoscaling, DisruptionBudget
 from volary.api.v1alpha1.spec import ModelDeploymentSpec
 from volary.api.v1alpha1.status import Condition, HistoryEntry, ModelDeploymentStatus, Phase, RequestStatus, RevisionStatus
 from volary.api.v1alpha1.timeline import Finding, LastRollout
@@ -21,7 +22,9 @@ from volary.api.v1alpha1.timeline import Finding, LastRollout
 __all__ = [
     "DEFAULT_STEPS",
     "Analysis",
+    "Autoscaling",
     "Condition",
+    "DisruptionBudget",
     "ErrorAnalysis",
     "Evidence",
     "Finding",
@@ -35,6 +38,7 @@ __all__ = [
     "OnInconclusive",
     "Phase",
     "PodCount",
+    "PodTemplate",
     "RequestStatus",
     "Resources",
     "RevisionStatus",
@@ -46,6 +50,8 @@ __all__ = [
     "Status",
     "Step",
     "Storage",
+    "Toleration",
+    "TopologySpread",
     "Verify",
     "cel",
     "duration",

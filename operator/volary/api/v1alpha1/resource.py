@@ -1,13 +1,14 @@
 """The resource as a whole."""
 
 from datetime import datetime
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from volary.api import fields, rules
 from volary.api.v1alpha1.base import cel, rule
-from volary.api.v1alpha1.spec import ModelDeploymentSpec
+from volary.api.v1alpha1.spec import SPEC_RULES, ModelDeploymentSpec
 from volary.api.v1alpha1.status import ModelDeploymentStatus
 from volary.common import names
 
@@ -41,7 +42,7 @@ class ModelDeployment(BaseModel):
     api_version: str = names.API_VERSION
     kind: str = names.KIND
     metadata: Metadata
-    spec: ModelDeploymentSpec
+    spec: Annotated[ModelDeploymentSpec, *SPEC_RULES]
     status: ModelDeploymentStatus = ModelDeploymentStatus()
 
     @property

@@ -42,5 +42,7 @@ class Rollout(Spec):
     """How the canary is judged."""
     progress_deadline: Annotated[Duration, rules.at_least("5s", "progressDeadline must be 5s or longer, such as 10m")] = "10m"
     """How long a new revision may take to get ready before it is given up."""
+    min_ready_seconds: Annotated[Integer, rules.between(0, 3600, "minReadySeconds must be between 0 and 3600 seconds")] = 0
+    """How long a new revision's pod must have been ready before it counts."""
     paused: Flag = False
     """Holds the rollout where it is; what serves goes on serving."""

@@ -8,6 +8,7 @@ from volary.api.v1alpha1.base import Spec
 from volary.api.v1alpha1.model import Model
 from volary.api.v1alpha1.rollout import Rollout
 from volary.api.v1alpha1.runtime import Runtime
+from volary.api.v1alpha1.scaling import ONE_BOUND, SCALE_RULES, Autoscaling, DisruptionBudget
 
 
 class ModelDeploymentSpec(Spec):
@@ -17,12 +18,38 @@ class ModelDeploymentSpec(Spec):
     """Which bundle to serve."""
     runtime: Runtime
     """What serves it."""
-    replicas: Annotated[
-        Integer,
-        rules.between(1, 1000, "spec.replicas must be between 1 and 1000; to stop serving, delete the ModelDeployment"),
-    ] = 1
-    """Pods of the stable revision."""
+    replicas: (
+        Annotated[
+            Integer,
+            rules.between(1, 1000, "spec.replicas must be between 1 and 1000; to stop serving, delete the ModelDeployment"),
+        ]
+        | None
+    ) = None
+    """Pods of the stable revision. Absent: as many as there are, 1 at first; an autoscaler or a person may scale its Deployment."""
+    autoscaling: Annotated[Autoscaling, *SCALE_RULES] | None = None
+    """Scale by load. Instead of replicas."""
+    disruption_budget: Annotated[DisruptionBudget, ONE_BOUND] | None = None
+    """What a drain of nodes must leave. Absent: no PodDisruptionBudget."""
     rollout: Rollout = Rollout()
     """How a new revision takes over."""
     history: Annotated[Integer, rules.between(1, 50, "spec.history must be between 1 and 50 revisions")] = 5
     """Revisions kept for rollback besides those in use."""
+
+
+def _has_cpu(spec: ModelDeploymentSpec) -> bool:
+    return spec.autoscaling is None or spec.autoscaling.cpu is None or "cpu" in spec.runtime.resources.requests
+
+
+SPEC_RULES = (
+    rules.Rule(
+        expression="!has(self.replicas) || !has(self.autoscaling)",
+        message="spec.replicas and spec.autoscaling exclude each other: remove replicas, and set autoscaling.minReplicas and maxReplicas",
+        holds=lambda spec: spec.replicas is None or spec.autoscaling is None,
+    ),
+    rules.Rule(
+        expression="!has(self.autoscaling) || !has(self.autoscaling.cpu) || (has(self.runtime.resources) "
+        "&& has(self.runtime.resources.requests) && 'cpu' in self.runtime.resources.requests)",
+        message="spec.autoscaling.cpu is a share of what the server requests: set spec.runtime.resources.requests.cpu, such as 500m",
+        holds=_has_cpu,
+    ),
+)

@@ -88,6 +88,10 @@ class ModelDeploymentStatus(Status):
     last_rollout: LastRollout | None = None
     history: tuple[HistoryEntry, ...] = ()
     request: RequestStatus | None = None
+    replicas: int = 0
+    """Wanted pods of the revisions in use, for the scale subresource."""
+    selector: str = ""
+    """Selects them, for the scale subresource."""
     ready: str = "0/0"
     """Ready pods of stable / wanted, for the printer column."""
     conditions: tuple[Condition, ...] = Field(
