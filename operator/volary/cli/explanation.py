@@ -71,7 +71,7 @@ def explain(found: ModelDeployment, now: datetime) -> Explanation:
 
 def _under_way(found: ModelDeployment, memory: RolloutStatus, canary: RevisionStatus, now: datetime) -> Explanation:
     status = found.status
-    here = timeline.point(memory, canary.weight, canary.weight_reached, now)
+    here = timeline.point(memory, found.spec.rollout.analysis, canary.weight, canary.weight_reached, now)
     course = (*timeline.points(memory.timeline), here)
     return Explanation(
         namespace=found.metadata.namespace,
@@ -82,7 +82,7 @@ def _under_way(found: ModelDeployment, memory: RolloutStatus, canary: RevisionSt
         began=memory.started_at,
         ended=None,
         why=_reasons(found),
-        findings=findings.findings(memory),
+        findings=findings.findings(memory, found.spec.rollout.analysis),
         course=course,
         stages=stages(course),
         steps=len(found.spec.rollout.steps),

@@ -7,13 +7,13 @@ though the odds there are only the root of those at the end. Below 0 the bets lo
 import math
 from collections.abc import Iterable
 
-from volary.api.v1alpha1 import Evidence, Finding, RolloutStatus
+from volary.api.v1alpha1 import Analysis, Evidence, Finding, RolloutStatus
 from volary.planning import evidence
 
 
-def findings(memory: RolloutStatus) -> tuple[Finding, ...]:
+def findings(memory: RolloutStatus, analysis: Analysis) -> tuple[Finding, ...]:
     """One for each metric that is on; that of the errors first."""
-    return (_errors(memory.evidence),)
+    return (_errors(memory.evidence, 1 + (analysis.errors.max_rate is not None)),)
 
 
 def against(found: Iterable[Finding]) -> int:
@@ -26,8 +26,7 @@ def in_favour(found: Iterable[Finding]) -> int:
     return min((each.in_favour for each in found), default=0)
 
 
-def _errors(seen: Evidence) -> Finding:
-    metrics = 1 + bool(seen.fail_rate)
+def _errors(seen: Evidence, metrics: int) -> Finding:
     worse = max(evidence.mean(seen.fail), evidence.mean(seen.fail_rate))
     better = max(evidence.mean(seen.pass_ratio), evidence.mean(seen.pass_rate))
     return Finding(

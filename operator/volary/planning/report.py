@@ -160,7 +160,8 @@ def _rollout(situation: Situation) -> RolloutStatus | None:
     course, candidate = situation.course, situation.roles.candidate
     if course is None or candidate is None:
         return None
-    return timeline.record(course.memory, _weight(situation, candidate), _reached(situation, candidate), situation.now)
+    analysis = situation.desired.spec.rollout.analysis
+    return timeline.record(course.memory, analysis, _weight(situation, candidate), _reached(situation, candidate), situation.now)
 
 
 def _last_rollout(situation: Situation) -> LastRollout | None:
@@ -170,7 +171,10 @@ def _last_rollout(situation: Situation) -> LastRollout | None:
     if ended is None or (course is not None and course.memory.revision == ended.revision):
         return kept
     revision = next((r for r in situation.observed.revisions if r.id == ended.revision), None)
-    return timeline.conclude(ended, revision, roles.stable.id if roles.stable else None, situation.now) if revision else kept
+    if revision is None:
+        return kept
+    analysis = situation.desired.spec.rollout.analysis
+    return timeline.conclude(ended, analysis, revision, roles.stable.id if roles.stable else None, situation.now)
 
 
 def _history(situation: Situation) -> tuple[HistoryEntry, ...]:

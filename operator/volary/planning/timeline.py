@@ -12,7 +12,7 @@ from datetime import datetime
 
 from typing_extensions import override
 
-from volary.api.v1alpha1 import LastRollout, RolloutStatus
+from volary.api.v1alpha1 import Analysis, LastRollout, RolloutStatus
 from volary.common.reasons import Reason
 from volary.planning import findings
 from volary.planning.model import Revision
@@ -82,21 +82,21 @@ def points(lines: Iterable[str]) -> tuple[Point, ...]:
     return tuple(each for each in map(parse, lines) if each is not None)
 
 
-def record(memory: RolloutStatus, weight: int, reached: int, now: datetime) -> RolloutStatus:
+def record(memory: RolloutStatus, analysis: Analysis, weight: int, reached: int, now: datetime) -> RolloutStatus:
     """The memory with one more point, if there is something to tell. `weight` and `reached` in percent."""
-    new = point(memory, weight, reached, now)
+    new = point(memory, analysis, weight, reached, now)
     last = parse(memory.timeline[-1]) if memory.timeline else None
     if last is not None and not new.tells_more_than(last):
         return memory
     return memory.model_copy(update={"timeline": _bounded((*memory.timeline, str(new)))})
 
 
-def conclude(memory: RolloutStatus, revision: Revision, stable: str | None, now: datetime) -> LastRollout:
+def conclude(memory: RolloutStatus, analysis: Analysis, revision: Revision, stable: str | None, now: datetime) -> LastRollout:
     """What stays of a rollout. How it ended is read off the marks of its revision; `stable` is the id of the one that serves now."""
     promoted = revision.failed is None and revision.id == stable
-    found = findings.findings(memory)
+    found = findings.findings(memory, analysis)
     weight = 100 if promoted else 0
-    last = point(memory, weight, weight, now)
+    last = point(memory, analysis, weight, weight, now)
     failed = revision.failed
     outcome = "Promoted" if promoted else "Superseded" if failed is None else "RolledBack" if stable else "Failed"
     return LastRollout(
@@ -112,9 +112,9 @@ def conclude(memory: RolloutStatus, revision: Revision, stable: str | None, now:
     )
 
 
-def point(memory: RolloutStatus, weight: int, reached: int, now: datetime) -> Point:
+def point(memory: RolloutStatus, analysis: Analysis, weight: int, reached: int, now: datetime) -> Point:
     """The memory as it is now."""
-    found = findings.findings(memory)
+    found = findings.findings(memory, analysis)
     errors = found[0]
     return Point(
         seconds=max(0, round((now - memory.started_at).total_seconds())),

@@ -104,6 +104,6 @@ def test_where_the_load_decides_the_fewest_pods_are_played(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], replicas: int
 ) -> None:
     spec: Any = {key: value for key, value in MODEL["spec"].items() if key != "replicas"}  # type: ignore[attr-defined]
-    scaled = MODEL | {"spec": spec | {"autoscaling": {"minReplicas": 2, "maxReplicas": 6}}}
+    scaled = MODEL | {"spec": spec | {"autoscaling": {"minReplicas": 2, "maxReplicas": 6, "requestsPerSecond": 50}}}
     assert cli.main(["simulate", "-f", written(tmp_path, scaled), "--rps", "50", "--runs", "1", "-o", "json", *words]) == 0
     assert json.loads(capsys.readouterr().out)["scenario"]["replicas"] == replicas
