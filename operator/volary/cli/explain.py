@@ -99,7 +99,8 @@ def _head(told: Explanation) -> Iterator[RenderableType]:
 def _metrics(told: Explanation) -> Iterator[RenderableType]:
     for finding in told.findings:
         yield Text()
-        yield Text.assemble((finding.metric, "bold"), f"  {counts(finding)}  ", (finding.verdict, "bold"))
+        only = "  (reports only)" if finding.dry_run else ""
+        yield Text.assemble((finding.metric, "bold"), f"  {counts(finding)}  ", (finding.verdict, "bold"), only)
         yield _bar("against", finding.against, "red", explanation.against_in_words(finding.against))
         yield _bar("for", finding.in_favour, "green", explanation.in_favour_in_words(finding.in_favour))
         if finding.requests_needed and told.ended is None:
@@ -107,7 +108,9 @@ def _metrics(told: Explanation) -> Iterator[RenderableType]:
 
 
 def counts(finding: Finding) -> str:
-    """`canary 3 of 120 (2.5 %), stable 1 of 400 (0.25 %)`."""
+    """`canary 3 of 120 (2.5 %), stable 1 of 400 (0.25 %)`, or the metric's own words."""
+    if finding.message:
+        return finding.message
 
     def side(bad: int, requests: int) -> str:
         return f"{bad} of {requests}" + (f" ({100 * bad / requests:.3g} %)" if requests else "")

@@ -59,7 +59,8 @@ def _head(told: Explanation) -> Iterator[str]:
 def _findings(told: Explanation) -> Iterator[str]:
     for finding in told.findings:
         verdict = f'<span class="{escape(finding.verdict)}">{escape(finding.verdict)}</span>'
-        yield f"<h2>{escape(finding.metric)}: {verdict}</h2>\n<p>{escape(counts(finding))}</p>"
+        only = " (reports only)" if finding.dry_run else ""
+        yield f"<h2>{escape(finding.metric)}: {verdict}{only}</h2>\n<p>{escape(counts(finding))}</p>"
         for kind, percent, words in (
             ("against", finding.against, against_in_words(finding.against)),
             ("favour", finding.in_favour, in_favour_in_words(finding.in_favour)),

@@ -18,12 +18,20 @@ def findings(memory: RolloutStatus, analysis: Analysis) -> tuple[Finding, ...]:
 
 def against(found: Iterable[Finding]) -> int:
     """The metric nearest to a failure decides."""
-    return max((each.against for each in found), default=0)
+    return max((each.against for each in found if not each.dry_run), default=0)
 
 
 def in_favour(found: Iterable[Finding]) -> int:
     """All metrics must pass: the one farthest from it decides."""
-    return min((each.in_favour for each in found), default=0)
+    return min((each.in_favour for each in found if not each.dry_run), default=0)
+
+
+def verdict(found: Iterable[Finding]) -> str:
+    """Of all that gate: one that fails fails, and all must pass."""
+    verdicts = {each.verdict for each in found if not each.dry_run}
+    if evidence.Verdict.FAIL in verdicts:
+        return evidence.Verdict.FAIL
+    return evidence.Verdict.PASS if verdicts == {evidence.Verdict.PASS} else evidence.Verdict.INCONCLUSIVE
 
 
 def _errors(seen: Evidence, metrics: int) -> Finding:

@@ -127,7 +127,7 @@ def point(memory: RolloutStatus, analysis: Analysis, weight: int, reached: int, 
         stable_requests=errors.stable_requests,
         against=findings.against(found),
         in_favour=findings.in_favour(found),
-        verdict=memory.evidence.verdict,
+        verdict=findings.verdict(found),
     )
 
 

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from io import StringIO
@@ -146,6 +147,15 @@ def test_a_status_without_a_rollout_is_told_as_it_is() -> None:
     assert "said nothing" in drawn(explanation.explain(ModelDeployment.model_validate(empty), datetime.now(UTC)))
 
 
+def test_a_metric_that_only_reports_says_so_in_its_own_words() -> None:
+    found = told(world(seconds=40))
+    extra = found.findings[0].model_copy(update={"metric": "queries/p99", "message": "p99 is 3 s, at most 1 s was wanted", "dry_run": True})
+    more = replace(found, findings=(*found.findings, extra))
+    assert "queries/p99  p99 is 3 s, at most 1 s was wanted" in drawn(more)
+    assert "(reports only)" in drawn(more)
+    assert "(reports only)" in explanation_page.render(more)
+
+
 # ---- words ----------------------------------------------------------------------------------------
 
 
@@ -202,7 +212,7 @@ def test_the_page_stands_alone(canary: float, seconds: float) -> None:
 
 def test_the_page_shows_no_markup_of_others() -> None:
     found = told(world(seconds=40))
-    bad = Explanation(**{field: getattr(found, field) for field in Explanation.__slots__} | {"why": ("<script>alert(1)</script>",)})
+    bad = replace(found, why=("<script>alert(1)</script>",))
     assert "<script" not in explanation_page.render(bad)
 
 

@@ -152,6 +152,16 @@ def test_a_hundred_percent_is_the_verdict_and_nothing_less_is(samples: list[tupl
         assert (errors.in_favour == 100) == (errors.verdict == "Pass")
 
 
+def test_what_only_reports_decides_nothing() -> None:
+    (errors,) = findings.findings(MEMORY, ANALYSIS)
+    fails = errors.model_copy(update={"metric": "drift", "verdict": "Fail", "against": 100, "in_favour": -50})
+    passes = errors.model_copy(update={"verdict": "Pass", "in_favour": 100})
+    assert (findings.verdict([passes, fails]), findings.against([passes, fails]), findings.in_favour([passes, fails])) == ("Fail", 100, -50)
+    dry = fails.model_copy(update={"dry_run": True})
+    assert (findings.verdict([passes, dry]), findings.against([passes, dry]), findings.in_favour([passes, dry])) == ("Pass", 0, 100)
+    assert findings.verdict([errors, passes]) == findings.verdict([]) == "Inconclusive"
+
+
 # ---- the end --------------------------------------------------------------------------------------
 
 

@@ -21,6 +21,10 @@ class Finding(Status):
     """Evidence that the canary is no worse: at 100 it passes. In the same unit."""
     requests_needed: int | None = None
     """About how many more canary requests without an error would pass."""
+    message: str = ""
+    """What was seen, in words, where there is more to say than the counts."""
+    dry_run: bool = False
+    """It reports only."""
 
 
 class LastRollout(Status):
