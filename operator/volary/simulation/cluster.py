@@ -185,7 +185,7 @@ class Cluster:
     def crash(self, pod: ModelPod, problem: Problem | None = None) -> None:
         """Not ready until it has started again, or never, if that is its bundle's fate."""
         pod.ready, pod.problem = False, problem
-        pod.due = self.now + self.bundle_of(pod).start
+        pod.due = self.now + self._bundle_of(pod).start
         self.watch()
 
     def evict(self, pod: ModelPod) -> None:
@@ -303,13 +303,12 @@ class Cluster:
                 self._uid += 1
                 self.pods.append(ModelPod(uid=str(self._uid), revision=revision, due=self.now + start + index * self.stagger))
 
-    def bundle_of(self, pod: ModelPod) -> Bundle:
-        """What its version is like."""
+    def _bundle_of(self, pod: ModelPod) -> Bundle:
         revision = self.revisions.get(pod.revision)
         return self.bundle(revision.version) if revision else GOOD
 
     def _fate(self, pod: ModelPod) -> Problem | None:
-        return self.bundle_of(pod).fate
+        return self._bundle_of(pod).fate
 
     # ---- requests -------------------------------------------------------------------------------
 
@@ -336,7 +335,7 @@ class Cluster:
         self._owed = requests - each * len(endpoints)
         for pod in endpoints:
             pod.requests += each
-            pod.errors += min(each, int(each * self.bundle_of(pod).errors + self._random.random()))
+            pod.errors += min(each, int(each * self._bundle_of(pod).errors + self._random.random()))
 
 
 def _selects(traffic: Traffic, pod: ModelPod) -> bool:

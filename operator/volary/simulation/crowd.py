@@ -52,7 +52,7 @@ class Crowd(Cluster):
         factor = self._factor() if self.noise else 1.0
         for pod, count in zip(endpoints, counts.tolist(), strict=True):
             if count:
-                self._note(pod, count, self._errors(count, min(1.0, factor * self.bundle_of(pod).errors)))
+                self._note(pod, count, self._errors(count, min(1.0, factor * self._bundle_of(pod).errors)))
 
     def _note(self, pod: ModelPod, requests: int, errors: int) -> None:
         pod.requests += requests
