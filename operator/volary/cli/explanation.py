@@ -192,8 +192,8 @@ def _over(found: ModelDeployment, last: LastRollout) -> Explanation:
 
 def _after(found: ModelDeployment, last: LastRollout) -> Iterator[str]:
     status = found.status
-    if status.phase in {Phase.CHECKING, Phase.REFUSED, Phase.FAILED} and last.outcome in {"Promoted", "Superseded"}:
-        yield f"since then: {status.phase.value}, {status.message}"
+    if found.spec.model.version != last.version and status.phase is not Phase.SERVING:
+        yield f"since then version {found.spec.model.version} was asked for: {status.phase.value}, {status.message}"
     if last.outcome in {"RolledBack", "Failed"}:
         if found.spec.model.version == last.version:
             yield f"the spec still asks for version {last.version}; it is not tried again by itself"

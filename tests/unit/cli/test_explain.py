@@ -20,6 +20,7 @@ from volary.api.v1alpha1 import ModelDeployment
 from volary.cli import explain, explanation, explanation_page, kube
 from volary.cli.explanation import Explanation
 from volary.common.reasons import Reason
+from volary.simulation.bundles import REFUSED
 from volary.simulation.trial import Scenario
 from volary.simulation.world import World
 
@@ -100,6 +101,17 @@ def test_a_canary_that_was_superseded_is_explained() -> None:
     told_of = told(found)
     assert (told_of.outcome, told_of.version) == ("Superseded", "2.0.0")
     assert "another version before this one was decided upon" in drawn(told_of)
+
+
+def test_what_was_asked_for_since_is_told_too() -> None:
+    found = world(canary=0.5)
+    found.cluster.bundles["3.0.0"] = REFUSED
+    found.deploy("3.0.0")
+    found.run(timedelta(seconds=60))
+    told_of = told(found)
+    assert told_of.version == "2.0.0"
+    assert told_of.next[0].startswith("since then version 3.0.0 was asked for: Refused, ")
+    assert not [command for command in told_of.commands if "retry" in command.line]
 
 
 # ---- rollouts under way ---------------------------------------------------------------------------
