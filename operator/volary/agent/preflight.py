@@ -15,7 +15,7 @@ from volary.agent import source
 from volary.agent.fetcher import unique
 from volary.agent.retry import Patience
 from volary.agent.source import Found, Wanted
-from volary.bundle import formats, golden, graph, layout, limits, paths
+from volary.bundle import compatibility, formats, golden, graph, layout, limits, paths
 from volary.bundle.formats import Role
 from volary.bundle.manifest import Blob, File
 from volary.common import pool
@@ -24,6 +24,7 @@ from volary.common.outcome import Outcome, Tensor
 from volary.common.reasons import Reason
 
 _WORKERS = 8
+_TOLD = 4  # changes of the schema: a condition is read by people
 
 
 def check(storage: Storage, wanted: Wanted, *, patience: Patience) -> Outcome:
@@ -41,6 +42,22 @@ def check(storage: Storage, wanted: Wanted, *, patience: Patience) -> Outcome:
             formats.check_magic(file.role, file.path, patience.retry(partial(_head, storage, file)))
     patience.retry(lambda: graph.check(found.manifest, lambda file: source.reader(storage, file)))
     return outcome(found, samples)
+
+
+def check_clients(place: Storage, before: Wanted, found: Found, *, patience: Patience) -> None:
+    """Clients of the version `before`, which lies in `place`, must get on with `found`.
+
+    Raises Refused (SchemaChanged), Transient or Stopped. A version that is not to be had
+    any more says nothing: it serves, wherever it came from.
+    """
+    try:
+        old = patience.retry(lambda: source.find(place, before))
+    except Refused:
+        return
+    if broken := compatibility.breaks(old.manifest, found.manifest):
+        text = f"clients of version {before.version} would not get on with version {found.manifest.version}: {'; '.join(broken[:_TOLD])}"
+        more = f" (and {len(broken) - _TOLD} more)" if len(broken) > _TOLD else ""
+        raise Refused(Reason.SCHEMA_CHANGED, f"{text}{more}; if they are ready for it, set spec.model.schemaChange: Allow")
 
 
 def outcome(found: Found, samples: int) -> Outcome:

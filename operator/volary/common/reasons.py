@@ -62,6 +62,7 @@ class Reason(StrEnum):
     LIMIT_EXCEEDED = "LimitExceeded"
     SIZE_MISMATCH = "SizeMismatch"
     DIGEST_MISMATCH = "DigestMismatch"
+    SCHEMA_CHANGED = "SchemaChanged"
     FORMAT_UNSUPPORTED = "FormatUnsupported"
     MODEL_INVALID = "ModelInvalid"
     OPERATOR_NOT_ALLOWED = "OperatorNotAllowed"
@@ -166,6 +167,11 @@ REASONS: Mapping[Reason, Meaning] = MappingProxyType(
         Reason.LIMIT_EXCEEDED: Meaning(Kind.USER, "The bundle is larger than a limit allows.", "The message names the limit."),
         Reason.SIZE_MISMATCH: Meaning(Kind.USER, "A file has not the size of the manifest.", "Push the bundle again."),
         Reason.DIGEST_MISMATCH: Meaning(Kind.USER, "A file is not, byte for byte, what was packed.", "Push the bundle again."),
+        Reason.SCHEMA_CHANGED: Meaning(
+            Kind.USER,
+            "Clients of the stable version would not be understood by this one, or not understand it.",
+            "Pack the model with the inputs and outputs clients know, or, when they are ready, set spec.model.schemaChange: Allow.",
+        ),
         Reason.FORMAT_UNSUPPORTED: Meaning(
             Kind.USER, "The runtime cannot serve this format.", "Choose another spec.runtime.name or convert the model."
         ),

@@ -94,8 +94,8 @@ class _Hands:
         """One action: one or two requests."""
         desired = self._desired
         match action:
-            case StartPreflight(request=request):
-                await self._apply(resources.preflight_job(desired, request))
+            case StartPreflight(request=request, stable=stable):
+                await self._apply(resources.preflight_job(desired, request, stable))
             case DeletePreflight(request=request):
                 await self._delete(JOBS, resources.preflight_name(desired.name, request))
             case RecordRevision(revision=revision):

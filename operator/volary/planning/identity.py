@@ -26,8 +26,9 @@ def request_id(model: Model, model_name: str, runtime: Runtime) -> str:
 def revision_id(digest: str, model: Model, model_name: str, runtime: Runtime) -> str:
     """Names what runs: the resolved bundle and all of the spec that shapes a pod.
 
-    A pinned `digest` and whose signature is wanted change nothing about the pods, so they are left
+    What is asked of a bundle (`digest`, `verify`, `schemaChange`) changes nothing about the pods, so it is left
     out. Defaults are left out too: a later operator that adds a field with a default does not
     rename old revisions.
     """
-    return _short({"digest": digest, "model": _dump(model, without={"digest", "verify"}), "name": model_name, "runtime": _dump(runtime)})
+    served = _dump(model, without={"digest", "verify", "schema_change"})
+    return _short({"digest": digest, "model": served, "name": model_name, "runtime": _dump(runtime)})

@@ -224,6 +224,7 @@ class StartPreflight:
     """Create the Job that checks the spec's bundle."""
 
     request: str
+    stable: Revision | None = None  # whose clients the bundle has to get on with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

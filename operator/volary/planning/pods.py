@@ -4,7 +4,7 @@ A model pod is a function of its revision and of nothing else, so no edit of a s
 pods of a revision that serves.
 """
 
-from volary.api.v1alpha1 import Resources, Storage, Verify
+from volary.api.v1alpha1 import Model, Resources, SchemaChange, Storage, Verify
 from volary.common.names import (
     AGENT_CONTAINER,
     AGENT_PORT,
@@ -49,21 +49,21 @@ def model_template(name: str, revision: Revision) -> Body:
     }
 
 
-def preflight_template(desired: Desired, request: str) -> Body:
+def preflight_template(desired: Desired, request: str, stable: Revision | None = None) -> Body:
     """Pod template of the preflight of the spec. It has no revision label, so no Service ever selects it."""
     labels = {MODEL_LABEL: desired.name, REQUEST_LABEL: request, MANAGED_BY_LABEL: "volary", COMPONENT_LABEL: PREFLIGHT}
     return {
         "metadata": {"labels": labels},
         "spec": _pod(desired.spec.model.storage)
         | placement.pulling(desired.spec.runtime.pod_template)
-        | {"restartPolicy": "Never", "containers": [_preflight(desired)], "volumes": [_tmp_volume()]},
+        | {"restartPolicy": "Never", "containers": [_preflight(desired, stable)], "volumes": [_tmp_volume()]},
     }
 
 
 # ---- containers -------------------------------------------------------------------------------
 
 
-def _preflight(desired: Desired) -> Body:
+def _preflight(desired: Desired, stable: Revision | None) -> Body:
     model = desired.spec.model
     pin = ("--digest", model.digest) if model.digest else ()
     return {
@@ -74,6 +74,7 @@ def _preflight(desired: Desired) -> Body:
             "preflight",
             *("--uri", model.uri, "--version", model.version, *pin),
             *("--model", desired.model_name, "--runtime", desired.spec.runtime.name.value),
+            *_clients(model, stable),
         ],
         "env": [*_environment(model.storage), *_public_key(model.verify)],
         "resources": _agent_resources(),
@@ -81,6 +82,13 @@ def _preflight(desired: Desired) -> Body:
         "securityContext": _confined(),
         "volumeMounts": [_tmp_mount()],
     }
+
+
+def _clients(model: Model, stable: Revision | None) -> list[str]:
+    """Whose schema is compared: it can be read only where the same keys open the same storage."""
+    if stable is None or model.schema_change is SchemaChange.ALLOW or stable.model.storage != model.storage:
+        return []
+    return ["--stable-uri", stable.model.uri, "--stable-version", stable.version, "--stable-digest", stable.digest]
 
 
 def _agent(revision: Revision) -> Body:

@@ -21,6 +21,7 @@ from volary.planning.model import (
     Revision,
     StartPreflight,
 )
+from volary.planning.roles import assign
 
 RETRY_AFTER = timedelta(seconds=20)  # after a preflight that could not reach the storage
 
@@ -53,7 +54,7 @@ def _by_preflight(desired: Desired, observed: Observed, request: str, now: datet
             text = f"checking {desired.spec.model.uri} version {desired.spec.model.version}"
             return Resolution(
                 observed=observed,
-                actions=(StartPreflight(request=request),),
+                actions=(StartPreflight(request=request, stable=assign(observed, request).stable),),
                 facts=(Fact(reason=Reason.PREFLIGHT_RUNNING, message=text),),
                 waiting=Problem(reason=Reason.PREFLIGHT_RUNNING, message=text),
             )

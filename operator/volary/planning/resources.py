@@ -61,7 +61,7 @@ def revision_name(name: str, revision: str) -> str:
 # ---- bodies -----------------------------------------------------------------------------------
 
 
-def preflight_job(desired: Desired, request: str) -> Body:
+def preflight_job(desired: Desired, request: str, stable: Revision | None = None) -> Body:
     """The Job that checks the spec's bundle; one try, its outcome is in the termination message of its pod."""
     return {
         "apiVersion": "batch/v1",
@@ -70,7 +70,7 @@ def preflight_job(desired: Desired, request: str) -> Body:
         "spec": {
             "backoffLimit": 0,
             "activeDeadlineSeconds": _PREFLIGHT_SECONDS,
-            "template": pods.preflight_template(desired, request),
+            "template": pods.preflight_template(desired, request, stable),
         },
     }
 

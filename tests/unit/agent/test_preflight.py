@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from tests.unit.bundle import building
 from volary.adapters.storage import InMemory
-from volary.agent import preflight
+from volary.agent import preflight, source
 from volary.agent.retry import Patience
 from volary.agent.source import Wanted
 from volary.bundle import layout, limits
@@ -115,3 +115,18 @@ def test_of_a_large_model_only_the_graph_is_read(patience: Patience) -> None:
     assert preflight.check(counting, WANTED, patience=patience).reason is Reason.PREFLIGHT_PASSED
     assert len(read) <= 5  # the golden samples, the first bytes, what stands before the weights and after them
     assert sum(read) < limits.MIB
+
+
+@pytest.mark.parametrize(("renamed", "passes"), [({}, True), ({"name": "other"}, False)])
+def test_clients_of_the_stable_version_get_on_with_it(patience: Patience, renamed: dict[str, str], passes: bool) -> None:
+    storage, data = building.stored()
+    old = manifests.parse(data)
+    inputs = tuple(tensor.model_copy(update=renamed) for tensor in old.inputs)
+    found = source.Found(old.model_copy(update={"inputs": inputs, "version": "2.0.0"}), b"")
+    if passes:
+        preflight.check_clients(storage, WANTED, found, patience=patience)
+        return
+    with pytest.raises(Refused, match=r"clients of version 1.0.0 .* the input 'x' is gone.*set spec.model.schemaChange: Allow") as caught:
+        preflight.check_clients(storage, WANTED, found, patience=patience)
+    assert caught.value.reason is Reason.SCHEMA_CHANGED
+    preflight.check_clients(InMemory(), WANTED, found, patience=patience)  # its bundle was deleted: nothing can be said

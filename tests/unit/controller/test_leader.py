@@ -190,7 +190,7 @@ def test_frozen_in_the_middle_of_a_plan() -> None:
 
 def test_a_write_that_is_not_answered_before_the_term_ends() -> None:
     class Slow(FakeCluster):
-        async def apply(self, body: Body, **_: str) -> Body:
+        async def apply(self, body: Body, *, manager: str = "") -> Body:
             await asyncio.Event().wait()
             return body
 

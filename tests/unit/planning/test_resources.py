@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.planning.builders import DIGEST, desired, failed, model, revision, revisions, spec
-from volary.api.v1alpha1 import Runtime, RuntimeName, Storage, Verify
+from volary.api.v1alpha1 import Runtime, RuntimeName, SchemaChange, Storage, Verify
 from volary.common.reasons import Reason
 from volary.planning import pods, resources
 from volary.planning.model import NoService, Only, Shared
@@ -175,6 +175,17 @@ def test_arguments_of_the_containers() -> None:
         *("preflight", "--uri", "s3://models/fraud", "--version", "1.4.0"),
         *("--model", "fraud", "--runtime", "onnxruntime"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "asks"),
+    [({}, True), ({"schema_change": SchemaChange.ALLOW}, False), ({"storage": Storage(secret_name="another")}, False)],
+)
+def test_a_preflight_asks_for_the_clients_of_stable_where_it_can_read_their_bundle(changes: dict[str, Any], asks: bool) -> None:
+    job = resources.preflight_job(desired(spec=spec(model=model(**changes))), "a" * 10, REVISION)
+    args = job["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert ("--stable-version" in args) == asks
+    assert not asks or args[args.index("--stable-digest") + 1] == REVISION.digest
 
 
 def test_a_pinned_digest_reaches_the_preflight() -> None:

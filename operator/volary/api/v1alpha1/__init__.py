@@ -10,7 +10,7 @@ newer status). A document is accepted here if and only if the API server accepts
 from volary.api.v1alpha1.analysis import Analysis, ErrorAnalysis, OnInconclusive
 from volary.api.v1alpha1.base import Spec, Status, cel, duration, percent, rule
 from volary.api.v1alpha1.memory import Evidence, PodCount, RolloutStatus
-from volary.api.v1alpha1.model import Model, Storage, Verify
+from volary.api.v1alpha1.model import Model, SchemaChange, Storage, Verify
 from volary.api.v1alpha1.resource import Metadata, ModelDeployment
 from volary.api.v1alpha1.rollout import DEFAULT_STEPS, Rollout, Step
 from volary.api.v1alpha1.runtime import PodTemplate, Resources, Runtime, RuntimeName, Toleration, TopologySpread
@@ -46,6 +46,7 @@ __all__ = [
     "RolloutStatus",
     "Runtime",
     "RuntimeName",
+    "SchemaChange",
     "Spec",
     "Status",
     "Step",

@@ -1,5 +1,7 @@
 """Which bundle to serve: `spec.model`."""
 
+from enum import StrEnum
+
 from volary.api import fields
 from volary.api.v1alpha1.base import Spec
 
@@ -15,6 +17,13 @@ class Storage(Spec):
     """Region of the bucket; us-east-1 where the server does not care."""
     service_account_name: fields.LocalName | None = None
     """ServiceAccount of the model pods, for workload identity instead of keys."""
+
+
+class SchemaChange(StrEnum):
+    """Whether inputs and outputs may change in a way that clients notice."""
+
+    REFUSE = "Refuse"
+    ALLOW = "Allow"
 
 
 class Verify(Spec):
@@ -37,5 +46,7 @@ class Model(Spec):
     """Name clients use in request paths. Absent: the name of the ModelDeployment."""
     storage: Storage = Storage()
     """How the storage is reached."""
+    schema_change: SchemaChange = SchemaChange.REFUSE
+    """What happens to a version that clients of the stable one would not get on with. Allow: it is tried like any other."""
     verify: Verify | None = None
     """A signature is required. Absent: unsigned versions are accepted."""
