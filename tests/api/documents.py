@@ -12,6 +12,9 @@ ABSENT: Final = object()
 SHA = "sha256:" + "0123456789abcdef" * 4
 STEPS = "spec.rollout.steps"
 ANALYSIS = "spec.rollout.analysis"
+STRATEGY = "spec.rollout.strategy"
+SURGE = "spec.rollout.surge"
+DELAY = "spec.rollout.scaleDownDelay"
 STORAGE = "spec.model.storage"
 TEMPLATE = "spec.runtime.podTemplate"
 AUTOSCALED = {"spec.autoscaling": {"minReplicas": 2, "maxReplicas": 8, "requestsPerSecond": 50}}
@@ -110,6 +113,24 @@ GOOD = (
     Case("rates-in-order", {f"{ANALYSIS}.errors": {"tolerance": "9.5%", "maxRate": "10%"}}),
     Case("rates-equal", {f"{ANALYSIS}.errors": {"tolerance": "2%", "maxRate": "2.0%"}}),
     *(Case(f"inconclusive-{word}", {f"{ANALYSIS}.onInconclusive": word}) for word in ("Extend", "Pause", "Promote", "Rollback")),
+    Case("step-approval", {STEPS: [{"weight": 5, "approval": True}]}),
+    Case("step-analysis-empty", {STEPS: [{"weight": 5, "analysis": {}}]}),
+    Case("step-analysis", {STEPS: [{"weight": 5, "analysis": {"minRequests": 9, "interval": "2s", "onInconclusive": "Pause"}}]}),
+    Case("step-errors", {STEPS: [{"weight": 5, "analysis": {"errors": {"tolerance": "2%", "maxRate": "3%"}}}]}),
+    Case(
+        "step-limit-below-the-common-one",
+        {f"{ANALYSIS}.errors": {"maxRate": "9%"}, STEPS: [{"weight": 5, "analysis": {"errors": {"maxRate": "3%"}}}]},
+    ),
+    Case("blue-green", {STRATEGY: "BlueGreen"}),
+    Case("blue-green-no-steps", {STRATEGY: "BlueGreen", STEPS: [], "spec.rollout.approval": True}),
+    Case(
+        "blue-green-written-defaults", {STRATEGY: "BlueGreen", STEPS: [{"weight": 10, "duration": "2m"}, {"weight": 50, "duration": "3m"}]}
+    ),
+    Case("canary", {STRATEGY: "Canary", "spec.rollout.approval": True}),
+    Case("no-surge", {SURGE: 0, "spec.replicas": 2}),
+    Case("surge-most", {SURGE: 1000, "spec.replicas": 2}),
+    Case("scale-down-delay", {DELAY: "0s"}),
+    Case("null-surge", {SURGE: None, DELAY: None, STEPS: [{"weight": 5, "analysis": None}]}),
     Case("min-requests", {f"{ANALYSIS}.minRequests": 1_000_000_000}),
     Case("paused", {"spec.rollout.paused": True}),
     Case("history-most", {"spec.history": 50}),
@@ -201,6 +222,36 @@ BAD = (
     Case("duration-negative", {STEPS: [{"weight": 5, "duration": "-5m"}]}, "write a duration like 30s, 2m or 1h30m"),
     Case("duration-number", {STEPS: [{"weight": 5, "duration": 30}]}, "must be of type string"),
     Case("duration-wrong-order", {STEPS: [{"weight": 5, "duration": "5s1m"}]}, "write a duration like 30s, 2m or 1h30m"),
+    Case("step-approval-text", {STEPS: [{"weight": 5, "approval": "yes"}]}, "must be of type boolean"),
+    Case(
+        "step-analysis-unknown", {STEPS: [{"weight": 5, "analysis": {"error": {}}}]}, 'unknown field "spec.rollout.steps[0].analysis.error"'
+    ),
+    Case("step-interval", {STEPS: [{"weight": 5, "analysis": {"interval": "0s"}}]}, "interval must be 1s or longer"),
+    Case("step-min-requests", {STEPS: [{"weight": 5, "analysis": {"minRequests": -1}}]}, "minRequests must be between 0"),
+    Case(
+        "step-rates-crossed",
+        {STEPS: [{"weight": 5, "analysis": {"errors": {"tolerance": "5%", "maxRate": "2%"}}}]},
+        "set both in its analysis",
+    ),
+    Case("step-limit-below-the-common-tolerance", {STEPS: [{"weight": 5, "analysis": {"errors": {"maxRate": "0.5%"}}}]}, "set both"),
+    Case(
+        "step-tolerance-above-the-common-limit",
+        {f"{ANALYSIS}.errors": {"maxRate": "2%"}, STEPS: [{"weight": 5, "analysis": {"errors": {"tolerance": "3%"}}}]},
+        "set both in its analysis",
+    ),
+    Case("blue-green-with-steps", {STRATEGY: "BlueGreen", STEPS: weights(5)}, "strategy BlueGreen takes all traffic at once: remove"),
+    Case(
+        "blue-green-with-approved-defaults",
+        {STRATEGY: "BlueGreen", STEPS: [{"weight": 10, "duration": "2m", "approval": True}, {"weight": 50, "duration": "3m"}]},
+        "remove spec.rollout.steps",
+    ),
+    Case("blue-green-without-surge", {STRATEGY: "BlueGreen", SURGE: 0}, "remove spec.rollout.surge"),
+    Case("strategy-unknown", {STRATEGY: "Recreate"}, 'supported values: "Canary", "BlueGreen"'),
+    Case("surge-of-no-number", {SURGE: 0}, "surge counts from spec.replicas: set spec.replicas"),
+    Case("surge-negative", {SURGE: -1}, "spec.rollout.surge must be between 0 and 1000 pods"),
+    Case("surge-percent", {SURGE: "25%"}, "must be of type integer"),
+    Case("delay-without-room", {SURGE: 0, DELAY: "30s"}, "remove scaleDownDelay or surge"),
+    Case("delay-word", {DELAY: "soon"}, "write a duration like 30s, 2m or 1h30m"),
     Case("interval-zero", {f"{ANALYSIS}.interval": "0s"}, "interval must be 1s or longer"),
     Case("interval-zero-minutes", {f"{ANALYSIS}.interval": "0h0m"}, "interval must be 1s or longer"),
     Case("interval-malformed", {f"{ANALYSIS}.interval": "often"}, "write a duration like 30s, 2m or 1h30m"),

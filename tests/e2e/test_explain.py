@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.e2e.serving import Serving
-from tests.e2e.test_requests import done
+from tests.e2e.test_requests import FOREVER, done
 from tests.support import wait
 
 if TYPE_CHECKING:
@@ -39,11 +39,12 @@ def explained(serving: Serving) -> Any:
 
 
 def test_a_canary_under_way_and_its_promotion(told: Serving, tmp_path: Path) -> None:
-    told.apply("2.0.0", replicas=1, rollout=STEPS)
+    told.apply("2.0.0", replicas=1, rollout=FOREVER)
     told.until_canary("2.0.0")
     under_way = done(told, "explain")
     assert "version 2.0.0 beside 1.0.0" in under_way
     assert "volary abort told" in under_way
+    told.apply("2.0.0", replicas=1, rollout=STEPS)  # the step ends when it is proved
     told.until_serving("2.0.0")
     page = tmp_path / "promoted.html"
     text = done(told, "explain", "--html", str(page))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.e2e.asking import done, volary
 from tests.e2e.serving import Serving
 from tests.support.kubectl import condition
 
@@ -31,21 +29,6 @@ def asked(stage: Stage, session: str) -> Iterator[Serving]:
         totals = serving.load.totals
         assert totals.failed == 0, totals.failures
     stage.leave(name)
-
-
-def volary(serving: Serving, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`volary VERB NAME ...` as a user types it."""
-    environment = {**os.environ, "KUBECONFIG": str(serving.stage.kubectl.kubeconfig)}
-    verb, *rest = arguments
-    command = [sys.executable, "-m", "volary", verb, serving.watch.name, "--namespace", serving.watch.namespace, *rest]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
-
-
-def done(serving: Serving, *arguments: str) -> str:
-    """The same, and it must end well."""
-    result = volary(serving, *arguments)
-    assert result.returncode == 0, f"{arguments}: {result.stderr}{result.stdout}"
-    return result.stdout
 
 
 def canary(serving: Serving, version: str) -> None:

@@ -21,6 +21,7 @@ from volary.planning.model import (
     MarkRevision,
     NoService,
     Only,
+    Preview,
     RecordRevision,
     Route,
     Scaling,
@@ -83,6 +84,11 @@ class Story:
         """Turn after turn for so long."""
         self.world.run(timedelta(**span))
 
+    def deleted(self) -> None:
+        """The ModelDeployment with all it owns; its pods have a few seconds left."""
+        self.says("the ModelDeployment is deleted")
+        self.world.deleted()
+
     def operator_dies_in_its_next_plan(self, *, after: int) -> None:
         """It carries out so many actions of the next plan that has that many, and writes no status."""
         for _ in range(200):
@@ -142,6 +148,8 @@ class Story:
                 text = f"no pods of {self._name(name)}"
             case Route(to=to):
                 text = f"traffic to {self._traffic(to)}"
+            case Preview(revision=name):
+                text = "no preview" if name is None else f"preview shows {self._name(name)}"
             case EnsureAutoscaler() | DeleteAutoscaler() | EnsureBudget() | DeleteBudget():
                 text = self._scaling(action)
             case _:

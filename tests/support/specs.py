@@ -35,10 +35,30 @@ def _some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]
 
 
 def _steps() -> st.SearchStrategy[list[dict[str, Any]]]:
-    def build(weights: list[int], duration: str | None) -> list[dict[str, Any]]:
-        return [{"weight": weight, **({} if duration is None else {"duration": duration})} for weight in sorted(weights)]
+    own = _some(minRequests=st.integers(0, 1_000_000_000), interval=_DURATION, errors=_some(maxRate=st.just("100%")))
+    step = _some(duration=_DURATION, approval=st.booleans(), analysis=own)
 
-    return st.builds(build, st.lists(st.integers(1, 100), unique=True, max_size=20), st.none() | _DURATION)
+    def build(weights: list[int], rest: dict[str, Any]) -> list[dict[str, Any]]:
+        return [{"weight": weight, **rest} for weight in sorted(weights)]
+
+    return st.builds(build, st.lists(st.integers(1, 100), unique=True, max_size=20), step)
+
+
+def _rest(analysis: st.SearchStrategy[dict[str, Any]]) -> dict[str, st.SearchStrategy[Any]]:
+    flags = {"paused": st.booleans(), "approval": st.booleans()}
+    return {"analysis": analysis, "progressDeadline": _DURATION, "minReadySeconds": st.integers(0, 3600), **flags}
+
+
+def _rollout(analysis: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    rest = _rest(analysis)
+    return st.one_of(
+        _some(steps=_steps(), scaleDownDelay=_DURATION, strategy=st.just("Canary"), **rest),
+        st.fixed_dictionaries({"strategy": st.just("BlueGreen"), "steps": st.just([])}, optional={"scaleDownDelay": _DURATION, **rest}),
+    )
+
+
+def _limited(analysis: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    return _some(steps=_steps(), surge=st.integers(0, 1000), **_rest(analysis))
 
 
 def specs() -> st.SearchStrategy[dict[str, Any]]:
@@ -63,13 +83,12 @@ def specs() -> st.SearchStrategy[dict[str, Any]]:
         interval=_DURATION,
         onInconclusive=st.sampled_from([str(word) for word in OnInconclusive]),
     )
-    rollout = _some(
-        steps=_steps(), analysis=analysis, progressDeadline=_DURATION, paused=st.booleans(), minReadySeconds=st.integers(0, 3600)
-    )
-    common = {"rollout": rollout, "history": st.integers(1, 50), "disruptionBudget": _budget()}
+    common = {"history": st.integers(1, 50), "disruptionBudget": _budget()}
+    free, limited = {"rollout": _rollout(analysis), **common}, {"rollout": _limited(analysis), **common}
     return st.one_of(
-        st.fixed_dictionaries({"model": model, "runtime": runtime}, optional={"replicas": st.integers(1, 1000), **common}),
-        st.fixed_dictionaries({"model": model, "runtime": runtime, "autoscaling": _autoscaling()}, optional=common),
+        st.fixed_dictionaries({"model": model, "runtime": runtime}, optional={"replicas": st.integers(1, 1000), **free}),
+        st.fixed_dictionaries({"model": model, "runtime": runtime, "replicas": st.integers(1, 1000)}, optional=limited),
+        st.fixed_dictionaries({"model": model, "runtime": runtime, "autoscaling": _autoscaling()}, optional=free),
     )
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from volary.api.v1alpha1 import ModelDeploymentStatus, Phase
+from volary.api.v1alpha1 import ModelDeploymentStatus, Phase, RolloutStatus
 from volary.common.reasons import Reason
 from volary.planning import evidence, identity, scaling
 from volary.planning.model import (
@@ -18,11 +18,13 @@ from volary.planning.model import (
     NoService,
     Observed,
     Only,
+    Preview,
     RecordRevision,
     Revision,
     Route,
     Shared,
     Traffic,
+    Workload,
 )
 from volary.planning.plan import plan
 from volary.planning.roles import assign
@@ -110,6 +112,7 @@ class Guard:
             return
         assert self.world.idle(self.world.think()), "a settled world is not left alone"
         assert cluster.jobs.keys() <= ({self.world.request_id()} if status.phase is Phase.REFUSED else set()), "a preflight is left over"
+        assert cluster.preview is None, "the preview is left over"
         in_use = {roles.stable.id} if roles.stable else cluster.targeted()  # without a stable one, what serves by chance stays
         assert set(cluster.deployments) <= in_use, f"Deployments left over: {set(cluster.deployments) - in_use}"
         assert roles.stable is None or cluster.selected() == in_use, "traffic is not where it belongs"
@@ -178,8 +181,21 @@ def _requests_have_effect(turn: Turn) -> None:
         return
     marks = [action for action in turn.plan.actions if isinstance(action, MarkRevision)]
     checked_again = any(isinstance(action, DeletePreflight) for action in turn.plan.actions)
-    approved = rollout is not None and rollout.approved
-    assert marks or checked_again or (approved and request.value.startswith("promote")), f"{request.value} is done and had no effect"
+    before = turn.desired.status.rollout
+    noted = rollout is not None and _is_noted(request.value, rollout, before.step if before else -1)
+    assert marks or checked_again or noted, f"{request.value} is done and had no effect"
+
+
+def _is_noted(request: str, memory: RolloutStatus, before: int) -> bool:
+    """A wish that changes only the memory of the canary."""
+    verb = request.partition("@")[0].partition(":")[0]
+    return {
+        "promote": memory.approved,
+        "pause": memory.paused,
+        "resume": not memory.paused,
+        "skip": memory.step > before,
+        "approve": memory.step_approved or memory.step > before,
+    }.get(verb, False)
 
 
 def _canaries_do_not_vanish(turn: Turn) -> None:
@@ -227,6 +243,10 @@ def _after(action: Action, seen: Observed) -> Observed:
             return seen.mark(replace(_find(seen, name), promoted=promoted, failed=failed))
         case Route(to=to):
             return replace(seen, traffic=to)
+        case EnsureWorkload(revision=revision, replicas=replicas):
+            workload = seen.workload(revision.id) or Workload(revision=revision.id, replicas=replicas)
+            others = tuple(w for w in seen.workloads if w.revision != revision.id)
+            return replace(seen, workloads=(*others, replace(workload, replicas=replicas)))
         case DeleteWorkload(revision=name):
             return replace(seen, workloads=tuple(w for w in seen.workloads if w.revision != name))
         case _:
@@ -251,9 +271,7 @@ def _is_allowed(action: Action, seen: Observed, turn: Turn, request: str) -> Non
             assert name not in in_use, "a revision in use is forgotten"
             assert seen.workload(name) is None, "a revision with pods is forgotten"
         case EnsureWorkload(revision=revision, replicas=replicas):
-            assert replicas >= 1
-            if stable is not None and revision.id == stable.id:
-                assert replicas == _pods(turn), "stable has not the pods it should have"
+            _pods_are_right(revision, replicas, seen, turn, stable)
         case DeleteWorkload(revision=name):
             assert stable is None or name != stable.id, "stable's pods are deleted"
             alone = seen.traffic == Only(name) or (
@@ -269,8 +287,32 @@ def _is_allowed(action: Action, seen: Observed, turn: Turn, request: str) -> Non
             live |= {pod.revision for pod in seen.strangers}
             third = live - {r.id for r in (stable, roles.candidate) if r is not None}
             assert not third, f"a third revision would get traffic: {third}"
+        case Preview(revision=str() as name):
+            assert roles.candidate is not None, "a preview without a candidate"
+            assert name == roles.candidate.id, "the preview is not the candidate"
         case _:
             pass
+
+
+def _pods_are_right(revision: Revision, replicas: int, seen: Observed, turn: Turn, stable: Revision | None) -> None:
+    """Stable keeps all its pods; where a surge limits them, no pod comes without room for it."""
+    spec = turn.desired.spec
+    whole = spec.rollout.surge is None
+    is_stable = stable is not None and revision.id == stable.id
+    assert not (whole and is_stable) or replicas == _pods(turn), "stable has not the pods it should have"
+    assert replicas >= (1 if whole else 0)
+    workload = seen.workload(revision.id)
+    if spec.rollout.surge is None or replicas <= (workload.replicas if workload else 0):
+        return
+    now = workload or Workload(revision=revision.id, replicas=0)
+    elsewhere = len(seen.strangers) + sum(_room_of(w) for w in seen.workloads if w.revision != revision.id)
+    taken, room = _room_of(replace(now, replicas=replicas)), _pods(turn) + spec.rollout.surge
+    assert taken == _room_of(now) or elsewhere + taken <= room, f"{elsewhere} + {taken} pods, and room for {room}"
+
+
+def _room_of(workload: Workload) -> int:
+    ending = sum(pod.terminating for pod in workload.pods)
+    return max(workload.replicas, len(workload.pods) - ending) + ending
 
 
 def _is_able(name: str, seen: Observed, replicas: int) -> None:

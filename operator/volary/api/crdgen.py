@@ -169,4 +169,15 @@ def _default(node: Schema, schema: Schema) -> Schema:
     if "properties" in schema:
         filled = any("default" in inner for inner in schema["properties"].values())
         return {"default": {}} if filled and node.get("default") is not None else {}
-    return {"default": node["default"]} if node.get("default") is not None else {}
+    return {"default": _without_nulls(node["default"])} if node.get("default") is not None else {}
+
+
+def _without_nulls(value: Any) -> Any:
+    """What is absent is absent in a default too: the API server takes no null where a field is not `nullable`."""
+    match value:
+        case dict():
+            return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
+        case list():
+            return [_without_nulls(inner) for inner in value]
+        case _:
+            return value

@@ -5,11 +5,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from volary.api.v1alpha1 import Finding, LastRollout, ModelDeployment, OnInconclusive, Phase, RevisionStatus, RolloutStatus, duration
+from volary.api.v1alpha1 import (
+    Finding,
+    LastRollout,
+    ModelDeployment,
+    OnInconclusive,
+    Phase,
+    RevisionStatus,
+    RolloutStatus,
+    Step,
+    analysis_of,
+    duration,
+)
 from volary.common.durations import show
 from volary.common.reasons import REASONS, Reason
 from volary.planning import evidence, findings, timeline
-from volary.planning.rollout import EXTEND_LIMIT
+from volary.planning.steps import EXTEND_LIMIT
+from volary.planning.strategy import chosen
 from volary.planning.timeline import Point
 
 _RECENT = timedelta(seconds=60)  # the pace of requests is that of the last minute
@@ -71,7 +83,8 @@ def explain(found: ModelDeployment, now: datetime) -> Explanation:
 
 def _under_way(found: ModelDeployment, memory: RolloutStatus, canary: RevisionStatus, now: datetime) -> Explanation:
     status = found.status
-    here = timeline.point(memory, found.spec.rollout.analysis, canary.weight, canary.weight_reached, now)
+    analysis = analysis_of(found.spec.rollout, memory.step)
+    here = timeline.point(memory, analysis, canary.weight, canary.weight_reached, now)
     course = (*timeline.points(memory.timeline), here)
     return Explanation(
         namespace=found.metadata.namespace,
@@ -82,10 +95,10 @@ def _under_way(found: ModelDeployment, memory: RolloutStatus, canary: RevisionSt
         began=memory.started_at,
         ended=None,
         why=_reasons(found),
-        findings=findings.findings(memory, found.spec.rollout.analysis),
+        findings=findings.findings(memory, analysis),
         course=course,
         stages=stages(course),
-        steps=len(found.spec.rollout.steps),
+        steps=len(_steps(found)),
         next=tuple(_next(found, memory, course, now)),
         commands=tuple(_commands_now(found)),
     )
@@ -99,7 +112,7 @@ def _reasons(found: ModelDeployment) -> tuple[str, ...]:
 
 def _next(found: ModelDeployment, memory: RolloutStatus, course: tuple[Point, ...], now: datetime) -> Iterator[str]:
     """What follows from what, by the rules of the spec."""
-    steps = found.spec.rollout.steps
+    steps = _steps(found)
     if memory.step < 0:
         limit = (memory.waiting_since or memory.started_at) + duration(found.spec.rollout.progress_deadline)
         yield f"its pods start; those that are not ready in {show(limit - now)} end the rollout (progressDeadline)"
@@ -111,18 +124,27 @@ def _next(found: ModelDeployment, memory: RolloutStatus, course: tuple[Point, ..
         yield f"a failure (evidence against at 100 %) returns all traffic to version {found.status.stable.version} at once, at any moment"
 
 
+def _steps(found: ModelDeployment) -> tuple[Step, ...]:
+    """Those of its strategy: BlueGreen has none."""
+    return chosen(found.spec.rollout, 1).steps
+
+
 def _in_a_step(found: ModelDeployment, memory: RolloutStatus, course: tuple[Point, ...], now: datetime) -> Iterator[str]:
-    rollout, step = found.spec.rollout, found.spec.rollout.steps[memory.step]
+    steps, analysis = _steps(found), analysis_of(found.spec.rollout, memory.step)
+    step = steps[memory.step]
     left = (memory.step_started_at or now) + duration(step.duration) - now
     later = memory.step + 1
-    goal = f"step {later + 1} ({rollout.steps[later].weight} %)" if later < len(rollout.steps) else "promotion"
+    goal = f"step {later + 1} ({steps[later].weight} %)" if later < len(steps) else "promotion"
     when = f"in {show(left)}" if left > timedelta(0) else "as soon as the evidence says Pass"
+    if memory.awaits_approval:
+        yield f"{goal} comes as soon as a person approves"
+        return
     yield f"{goal} comes {when}" + (", if the evidence says Pass by then" if left > timedelta(0) else "")
-    if not evidence.proved(memory, rollout.analysis):
-        needed = evidence.needed(memory, rollout.analysis)
+    if not evidence.proved(memory, analysis):
+        needed = evidence.needed(memory, analysis)
         if needed:
             yield f"about {needed} more canary requests without an error would prove it{_pace(needed, course)}"
-        yield _without_proof(rollout.analysis.on_inconclusive, duration(step.duration))
+        yield _without_proof(analysis.on_inconclusive, duration(step.duration))
 
 
 def _pace(needed: int, course: tuple[Point, ...]) -> str:
@@ -151,6 +173,11 @@ def _commands_now(found: ModelDeployment) -> Iterator[Command]:
     if found.spec.rollout.paused:
         patch = '{"spec":{"rollout":{"paused":false}}}'
         yield Command(line=f"kubectl patch md {where} --type merge -p '{patch}'", effect="goes on: spec.rollout.paused is true")
+    memory = found.status.rollout
+    if memory is not None and memory.awaits_approval:
+        yield Command(line=f"volary approve {where}", effect="it goes on to its next stage")
+    if memory is not None and memory.paused:
+        yield Command(line=f"volary resume {where}", effect="goes on: a person paused it")
     yield Command(line=f"volary promote {where}", effect="it takes over now, without further evidence")
     yield Command(line=f"volary abort {where}", effect="all traffic returns to stable; it is not tried again until asked")
     yield Command(line=f"volary status {where} --watch", effect="look on")
@@ -184,7 +211,7 @@ def _over(found: ModelDeployment, last: LastRollout) -> Explanation:
         findings=last.findings,
         course=course,
         stages=stages(course),
-        steps=len(found.spec.rollout.steps),
+        steps=len(_steps(found)),
         next=tuple(_after(found, last)),
         commands=tuple(_commands_after(found, last)),
     )

@@ -93,9 +93,10 @@ def _spec(args: argparse.Namespace) -> ModelDeploymentSpec:
         told = f"holds {', '.join(names)}; say which one by --name" if names else f"holds no {KIND}"
         raise Refused(Reason.SPEC_INVALID, f"{args.filename} {told}")
     spec = _parsed(found[0], args.filename).spec
-    if spec.rollout.paused:
-        sys.stderr.write("volary simulate: spec.rollout.paused is true; played as if it were not\n")
-    rollout = spec.rollout.model_copy(update={"paused": False})
+    steps = tuple(step.model_copy(update={"approval": False}) for step in spec.rollout.steps)
+    rollout = spec.rollout.model_copy(update={"paused": False, "approval": False, "steps": steps})
+    if rollout != spec.rollout:
+        sys.stderr.write("volary simulate: people are at hand: nothing is paused, and what wants approval is approved at once\n")
     return spec.model_copy(update={"rollout": rollout, "replicas": args.replicas or _replicas(spec), "autoscaling": None})
 
 

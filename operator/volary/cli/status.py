@@ -18,6 +18,7 @@ from volary.api.v1alpha1 import Condition, Evidence, ModelDeployment, ModelDeplo
 from volary.cli import kube
 from volary.common.durations import show
 from volary.common.errors import Transient
+from volary.planning.strategy import chosen
 
 NAME = "status"
 HELP = "show a ModelDeployment and how its rollout goes"
@@ -77,7 +78,7 @@ def render(found: ModelDeployment, now: datetime) -> RenderableType:
     parts: list[RenderableType] = [title, *([Text(status.message)] if status.message else [])]
     if metadata.generation > status.observed_generation:
         parts.append(Text("the operator has not seen the latest change yet", style="yellow"))
-    parts += [*_steps(found, now), *_revisions(found), *_conditions(status.conditions), *_request(status)]
+    parts += [*_steps(found, now), *_revisions(found), *_retiring(status), *_conditions(status.conditions), *_request(status)]
     return Group(*parts)
 
 
@@ -127,7 +128,7 @@ def _verdict(evidence: Evidence) -> Text:
 
 def _steps(found: ModelDeployment, now: datetime) -> Iterator[RenderableType]:
     """`5% > [25% 1m10s of 3m] > 50% > 100%` while a rollout is under way."""
-    memory, steps = found.status.rollout, found.spec.rollout.steps
+    memory, steps = found.status.rollout, chosen(found.spec.rollout, found.spec.replicas or 1).steps
     if memory is None or found.status.canary is None or not steps:
         return
     text = Text("steps  ")
@@ -136,10 +137,16 @@ def _steps(found: ModelDeployment, now: datetime) -> Iterator[RenderableType]:
             since = memory.step_started_at or now
             text.append(f"[{step.weight}% {show(now - since)} of {show(duration(step.duration))}]", style="bold yellow")
         else:
-            text.append(f"{step.weight}%", style="green" if index < memory.step else "dim")
+            text.append(f"{step.weight}%{' approval' if step.approval else ''}", style="green" if index < memory.step else "dim")
         text.append(" > ", style="dim")
     text.append("100%", style="bold yellow" if memory.step >= len(steps) else "dim")
     yield text
+
+
+def _retiring(status: ModelDeploymentStatus) -> Iterator[RenderableType]:
+    if status.retiring is not None:
+        until = status.retiring.until.astimezone().strftime("%H:%M:%S")
+        yield Text(f"the pods of version {status.retiring.version} stay until {until}: until then a rollback is instant", style="dim")
 
 
 def _conditions(conditions: tuple[Condition, ...]) -> Iterator[RenderableType]:

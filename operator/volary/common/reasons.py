@@ -37,12 +37,18 @@ class Reason(StrEnum):
     ROLLING_BACK = "RollingBack"
     ROLLED_BACK = "RolledBack"
     PAUSED = "Paused"
+    APPROVAL_NEEDED = "ApprovalNeeded"
+    MAKING_ROOM = "MakingRoom"
     SUPERSEDED = "Superseded"
     # Requests of people
     PROMOTE_REQUESTED = "PromoteRequested"
     ABORT_REQUESTED = "AbortRequested"
     RETRY_REQUESTED = "RetryRequested"
     ROLLBACK_REQUESTED = "RollbackRequested"
+    PAUSE_REQUESTED = "PauseRequested"
+    RESUME_REQUESTED = "ResumeRequested"
+    SKIP_REQUESTED = "SkipRequested"
+    APPROVE_REQUESTED = "ApproveRequested"
     REQUEST_REFUSED = "RequestRefused"
     # The specification
     SPEC_INVALID = "SpecInvalid"
@@ -130,7 +136,15 @@ REASONS: Mapping[Reason, Meaning] = MappingProxyType(
             "The wanted revision failed; the last good one serves.",
             "Push a corrected version and change the spec, or run `volary retry NAME`.",
         ),
-        Reason.PAUSED: Meaning(Kind.WAITING, "The rollout waits for a person.", "`volary promote NAME` or `volary abort NAME`."),
+        Reason.PAUSED: Meaning(
+            Kind.WAITING, "The rollout waits for a person.", "`volary resume NAME`, `volary promote NAME` or `volary abort NAME`."
+        ),
+        Reason.APPROVAL_NEEDED: Meaning(
+            Kind.WAITING, "Time and evidence are over; a person decides.", "`volary approve NAME` or `volary abort NAME`."
+        ),
+        Reason.MAKING_ROOM: Meaning(
+            Kind.WAITING, "A surge is set: pods of one revision go before those of another come.", "Raise spec.rollout.surge or remove it."
+        ),
         Reason.SUPERSEDED: Meaning(Kind.PROGRESS, "A newer spec replaced this canary before it was done."),
         Reason.PROMOTE_REQUESTED: Meaning(Kind.PROGRESS, "A person promoted the canary."),
         Reason.ABORT_REQUESTED: Meaning(Kind.VERDICT, "A person aborted the canary.", "`volary retry NAME` tries it again."),
@@ -138,6 +152,10 @@ REASONS: Mapping[Reason, Meaning] = MappingProxyType(
         Reason.ROLLBACK_REQUESTED: Meaning(
             Kind.VERDICT, "A person returned to an earlier revision.", "Change the spec, or run `volary retry NAME`."
         ),
+        Reason.PAUSE_REQUESTED: Meaning(Kind.PROGRESS, "A person paused the rollout.", "`volary resume NAME`."),
+        Reason.RESUME_REQUESTED: Meaning(Kind.PROGRESS, "A person let a paused rollout go on."),
+        Reason.SKIP_REQUESTED: Meaning(Kind.PROGRESS, "A person ended a step."),
+        Reason.APPROVE_REQUESTED: Meaning(Kind.PROGRESS, "A person approved what waited for it."),
         Reason.REQUEST_REFUSED: Meaning(Kind.USER, "A request could not be carried out.", "The message says why."),
         Reason.SPEC_INVALID: Meaning(Kind.USER, "The spec cannot be understood.", "The message names the field."),
         Reason.RUNTIME_UNSUPPORTED: Meaning(Kind.USER, "No such runtime.", "Use one of those the message lists."),

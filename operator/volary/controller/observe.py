@@ -198,14 +198,15 @@ def _observed(desired: Desired, own: Mapping[Kind, Sequence[Body]]) -> Observed:
     request = identity.request_id(desired.spec.model, desired.model_name, desired.spec.runtime)
     model_pods = [pod for pod in own[PODS] if _label(pod, COMPONENT_LABEL) == labels.SERVER]
     workloads = tuple(diagnosis.deployment(one, model_pods) for one in own[DEPLOYMENTS])
-    service = next((one for one in own[SERVICES] if one["metadata"]["name"] == desired.name), None)
+    services = {one["metadata"]["name"]: one for one in own[SERVICES]}
     return Observed(
         preflight=_preflight(own[JOBS], own[PODS], request),
         stale_preflights=tuple(sorted({_label(job, REQUEST_LABEL) for job in own[JOBS]} - {request, ""})),
         revisions=_revisions(own[CONTROLLER_REVISIONS]),
         workloads=workloads,
         strangers=_strangers(model_pods, workloads),
-        traffic=resources.traffic_from(service),
+        traffic=resources.traffic_from(services.get(desired.name)),
+        preview=resources.preview_from(services.get(resources.preview_name(desired.name))),
         autoscalers=tuple(scaling_bodies.autoscaler_from(one) for one in own[AUTOSCALERS]),
         budget=next((scaling_bodies.budget_from(one) for one in own[DISRUPTION_BUDGETS]), None),
     )

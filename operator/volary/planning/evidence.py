@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from volary.api.v1alpha1 import Analysis, ErrorAnalysis, Evidence, PodCount, RolloutStatus, duration, percent
+from volary.api.v1alpha1 import Analysis, ErrorAnalysis, Evidence, PodCount, RolloutStatus, analysis_of, duration, percent
 from volary.common.reasons import Reason
 from volary.planning.model import Desired, Problem, Sample
 
@@ -54,7 +54,7 @@ def sample_due(desired: Desired, now: datetime) -> bool:
     memory = desired.status.rollout
     if memory is None or memory.step < 0:
         return False
-    return memory.last_sample_at is None or now - memory.last_sample_at >= duration(desired.spec.rollout.analysis.interval)
+    return memory.last_sample_at is None or now - memory.last_sample_at >= duration(analysis_of(desired.spec.rollout, memory.step).interval)
 
 
 def fold(memory: RolloutStatus, sample: Sample | None, live: Iterable[str], analysis: Analysis) -> RolloutStatus:

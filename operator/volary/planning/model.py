@@ -197,6 +197,7 @@ class Observed:
     workloads: tuple[Workload, ...] = ()
     strangers: tuple[Pod, ...] = ()  # live pods of the model without a workload (their Deployment was deleted)
     traffic: Traffic = NoService()
+    preview: str | None = None  # revision that the preview Service selects; None: there is none
     sample: Sample | None = None
     autoscalers: tuple[Autoscaler, ...] = ()
     budget: DisruptionBudget | None = None
@@ -281,6 +282,16 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """Point the preview Service at a revision that gets no traffic yet; None: delete it."""
+
+    revision: str | None
+
+
+Directing = Route | Preview
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnsureAutoscaler:
     """Create or change the HorizontalPodAutoscaler of one revision."""
 
@@ -308,7 +319,15 @@ class DeleteBudget:
 
 Scaling = EnsureAutoscaler | DeleteAutoscaler | EnsureBudget | DeleteBudget
 Action = (
-    StartPreflight | DeletePreflight | RecordRevision | MarkRevision | DeleteRevision | EnsureWorkload | DeleteWorkload | Route | Scaling
+    StartPreflight
+    | DeletePreflight
+    | RecordRevision
+    | MarkRevision
+    | DeleteRevision
+    | EnsureWorkload
+    | DeleteWorkload
+    | Directing
+    | Scaling
 )
 
 

@@ -20,6 +20,7 @@ from datetime import datetime, timedelta
 from volary.api.v1alpha1 import RolloutStatus
 from volary.common.reasons import Reason
 from volary.planning import identity, readiness, report, requests, resolution, rollout, scaling, traffic
+from volary.planning.course import Course, earliest
 from volary.planning.model import (
     Action,
     DeleteRevision,
@@ -35,7 +36,8 @@ from volary.planning.model import (
     Traffic,
 )
 from volary.planning.roles import Roles, assign
-from volary.planning.rollout import Course
+from volary.planning.strategy import chosen
+from volary.planning.traffic import Steering
 
 
 def plan(desired: Desired, observed: Observed, now: datetime) -> Plan:
@@ -43,15 +45,15 @@ def plan(desired: Desired, observed: Observed, now: datetime) -> Plan:
     request = identity.request_id(desired.spec.model, desired.model_name, desired.spec.runtime)
     asked = requests.answer(desired, observed, request, now)
     remembered = desired.status.rollout
-    desired = _approve(desired, asked.approved, now)
+    desired = _instructed(desired, asked.memory)
     resolved = resolution.resolve(desired, _without_preflight(asked), request, now)
     desired = scaling.settle(desired, resolved.observed, assign(resolved.observed, request).stable)
     verdict = _judge(desired, resolved.observed, request, now)
     released = scaling.release(desired, verdict.observed, verdict.roles)
     contested = scaling.contested(desired, observed, now)
-    moves, after = traffic.steer(desired, verdict.observed, verdict.roles, verdict.course, contested)
+    steering = traffic.steer(desired, verdict.observed, verdict.roles, verdict.course, now, contested)
     tended = scaling.tend(desired, verdict.observed, verdict.roles)
-    forgotten = _forget(desired, verdict.observed, verdict.roles, after)
+    forgotten = _forget(desired, verdict.observed, verdict.roles, steering.traffic)
     situation = report.Situation(
         desired=desired,
         observed=verdict.observed,
@@ -59,28 +61,24 @@ def plan(desired: Desired, observed: Observed, now: datetime) -> Plan:
         resolution=resolved,
         course=verdict.course,
         ended=verdict.ended or remembered,
-        traffic=after,
+        steering=steering,
         request=asked.record,
         now=now,
     )
     refused = resolution.refusal(desired, resolved.refused) if resolved.refused else None
     return Plan(
-        actions=(*asked.actions, *resolved.actions, *verdict.actions, *released, *tended, *moves, *forgotten),
+        actions=(*asked.actions, *resolved.actions, *verdict.actions, *released, *tended, *steering.actions, *forgotten),
         status=report.status(situation),
         facts=(*asked.facts, *_superseded(desired, remembered, verdict), *resolved.facts, *((refused,) if refused else ()), *verdict.facts),
-        wake_at=_wake_at(resolved, verdict.course, contested.values()),
+        wake_at=_wake_at(resolved, verdict.course, steering, contested.values()),
     )
 
 
-def _approve(desired: Desired, revision: str | None, now: datetime) -> Desired:
-    """A promotion that was asked for is part of the canary's memory, even if there is none of it yet."""
-    if revision is None:
+def _instructed(desired: Desired, memory: RolloutStatus | None) -> Desired:
+    """What a person asked of the canary is part of its memory, even if there was none of it yet."""
+    if memory is None:
         return desired
-    memory = desired.status.rollout
-    if memory is None or memory.revision != revision:
-        memory = RolloutStatus(revision=revision, generation=desired.generation, started_at=now, waiting_since=now)
-    approved = memory.model_copy(update={"approved": True})
-    return replace(desired, status=desired.status.model_copy(update={"rollout": approved}))
+    return replace(desired, status=desired.status.model_copy(update={"rollout": memory}))
 
 
 def _without_preflight(asked: requests.Answer) -> Observed:
@@ -120,8 +118,7 @@ def _judge(desired: Desired, observed: Observed, request: str, now: datetime) ->
         fact = Fact(reason=Reason.PROMOTED, message=f"version {candidate.version} is stable now")
         marked = _mark(observed, replace(candidate, promoted=top + 1), request, (*began, *course.facts, fact))
         return replace(marked, ended=course.memory)
-    times = [time for time in (course.wake_at, matures) if time is not None]
-    course = replace(course, wake_at=min(times, default=None))
+    course = replace(course, wake_at=earliest(course.wake_at, matures))
     return _Verdict(observed=observed, roles=roles, course=course, facts=(*began, *course.facts))
 
 
@@ -131,7 +128,9 @@ def _began(desired: Desired, candidate: Revision, roles: Roles) -> tuple[Fact, .
         return ()
     if roles.stable is None:
         return (Fact(reason=Reason.PODS_STARTING, message=f"starting version {candidate.version}, the first to serve"),)
-    text = f"starting version {candidate.version} ({candidate.id}) beside version {roles.stable.version}"
+    surge = chosen(desired.spec.rollout, desired.replicas).surge
+    how = "beside" if surge is None else f"with a surge of {surge} in place of pods of"
+    text = f"starting version {candidate.version} ({candidate.id}) {how} version {roles.stable.version}"
     return (Fact(reason=Reason.CANARY_STARTED, message=text),)
 
 
@@ -161,6 +160,6 @@ def _forget(desired: Desired, observed: Observed, roles: Roles, traffic: Traffic
     return tuple(DeleteRevision(revision=r.id) for r in idle[desired.spec.history :])
 
 
-def _wake_at(resolved: resolution.Resolution, course: Course | None, more: Iterable[datetime]) -> datetime | None:
-    times = (resolved.wake_at, course.wake_at if course else None, *more)
-    return min((time for time in times if time is not None), default=None)
+def _wake_at(resolved: resolution.Resolution, course: Course | None, steering: Steering, more: Iterable[datetime]) -> datetime | None:
+    retires = steering.retiring.until if steering.retiring else None
+    return earliest(resolved.wake_at, course.wake_at if course else None, retires, *more)

@@ -12,14 +12,17 @@ from volary.api.v1alpha1 import (
     RequestStatus,
     RevisionStatus,
     RolloutStatus,
+    analysis_of,
 )
 from volary.common.reasons import Reason
 from volary.planning import timeline
+from volary.planning.course import Course
 from volary.planning.labels import selector
-from volary.planning.model import Desired, Observed, Only, Problem, Revision, Shared, Traffic
+from volary.planning.model import Desired, Observed, Only, Problem, Revision, Shared
 from volary.planning.resolution import Resolution
 from volary.planning.roles import Roles
-from volary.planning.rollout import Course
+from volary.planning.strategy import Strategy, chosen
+from volary.planning.traffic import Steering
 from volary.planning.weights import reached
 
 
@@ -33,16 +36,21 @@ class Situation:
     resolution: Resolution
     course: Course | None
     ended: RolloutStatus | None = None  # the memory to tell of, if its revision is a candidate no more
-    traffic: Traffic
+    steering: Steering
     request: RequestStatus | None
     now: datetime
+
+    @property
+    def strategy(self) -> Strategy:
+        """What the spec says of it."""
+        return chosen(self.desired.spec.rollout, self.desired.replicas)
 
 
 def status(situation: Situation) -> ModelDeploymentStatus:
     """The whole status. Nothing of the old one is kept but the memory that `course` carries, and the tale of the last rollout."""
     phase, problem = _phase(situation)
     roles, course = situation.roles, situation.course
-    stable = _in_use(situation, roles.stable, situation.desired.replicas) if roles.stable else None
+    stable = _in_use(situation, roles.stable, situation.steering.replicas.get(roles.stable.id, 0)) if roles.stable else None
     canary = _in_use(situation, roles.candidate, course.replicas) if roles.candidate and course else None
     return ModelDeploymentStatus(
         observed_generation=situation.desired.generation,
@@ -52,6 +60,7 @@ def status(situation: Situation) -> ModelDeploymentStatus:
         canary=canary,
         rollout=_rollout(situation),
         last_rollout=_last_rollout(situation),
+        retiring=situation.steering.retiring,
         history=_history(situation),
         request=situation.request,
         replicas=sum(one.replicas for one in (stable, canary) if one is not None),
@@ -74,9 +83,11 @@ def _phase(situation: Situation) -> tuple[Phase, Problem]:
 
 
 def _candidate_phase(situation: Situation, course: Course) -> tuple[Phase, Problem]:
-    steps = len(situation.desired.spec.rollout.steps)
+    steps = len(situation.strategy.steps)
     if course.paused:
         return Phase.PAUSED, course.hold
+    if course.joins and situation.steering.traffic == Shared():
+        return Phase.PROMOTING, course.hold
     if course.memory.step < 0:
         return Phase.STARTING, course.hold
     return (Phase.PROMOTING if course.memory.step >= steps else Phase.CANARY), course.hold
@@ -84,7 +95,7 @@ def _candidate_phase(situation: Situation, course: Course) -> tuple[Phase, Probl
 
 def _settled_phase(situation: Situation) -> tuple[Phase, Problem]:
     """No candidate: the wanted revision is stable, or it failed."""
-    wanted, stable, traffic = situation.roles.wanted, situation.roles.stable, situation.traffic
+    wanted, stable, traffic = situation.roles.wanted, situation.roles.stable, situation.steering.traffic
     if wanted is not None and wanted.failed is not None:
         problem = Problem(reason=wanted.failed.reason, message=f"version {wanted.version}: {wanted.failed.message}")
         if stable is None:
@@ -103,8 +114,11 @@ def _settled_phase(situation: Situation) -> tuple[Phase, Problem]:
 
 
 def _while_serving(situation: Situation, problem: Problem) -> Problem:
-    serving = situation.traffic.revision if isinstance(situation.traffic, Only) else None
+    serving = situation.steering.traffic.revision if isinstance(situation.steering.traffic, Only) else None
     revision = next((r for r in situation.observed.revisions if r.id == serving), None)
+    stable = situation.roles.stable
+    if stable is not None and situation.strategy.room is not None and not any(w.ready for w in situation.observed.workloads):
+        return Problem(reason=problem.reason, message=f"{problem.message} (nothing serves until version {stable.version} is back)")
     if revision is None or situation.observed.ready(revision.id) == 0:
         return problem
     return Problem(reason=problem.reason, message=f"{problem.message} (version {revision.version} serves)")
@@ -130,8 +144,7 @@ def _canary_weight(situation: Situation) -> int:
     course = situation.course
     if course is None or not course.shares:
         return 0
-    steps = situation.desired.spec.rollout.steps
-    return steps[course.memory.step].weight if course.memory.step < len(steps) else 100
+    return 100 if course.joins else situation.strategy.weight(course.memory.step)
 
 
 def _weight(situation: Situation, revision: Revision) -> int:
@@ -146,7 +159,7 @@ def _weight(situation: Situation, revision: Revision) -> int:
 def _reached(situation: Situation, revision: Revision) -> int:
     """What the Service does: the share of this revision among the ready pods it selects."""
     observed = situation.observed
-    match situation.traffic:
+    match situation.steering.traffic:
         case Only(revision=serving):
             return 100 if serving == revision.id and observed.ready(serving) > 0 else 0
         case Shared():
@@ -160,7 +173,7 @@ def _rollout(situation: Situation) -> RolloutStatus | None:
     course, candidate = situation.course, situation.roles.candidate
     if course is None or candidate is None:
         return None
-    analysis = situation.desired.spec.rollout.analysis
+    analysis = analysis_of(situation.desired.spec.rollout, course.memory.step)
     return timeline.record(course.memory, analysis, _weight(situation, candidate), _reached(situation, candidate), situation.now)
 
 
@@ -173,7 +186,7 @@ def _last_rollout(situation: Situation) -> LastRollout | None:
     revision = next((r for r in situation.observed.revisions if r.id == ended.revision), None)
     if revision is None:
         return kept
-    analysis = situation.desired.spec.rollout.analysis
+    analysis = analysis_of(situation.desired.spec.rollout, ended.step)
     return timeline.conclude(ended, analysis, revision, roles.stable.id if roles.stable else None, situation.now)
 
 
@@ -217,7 +230,7 @@ def _conditions(situation: Situation, phase: Phase, problem: Problem) -> tuple[C
 
 def _serving(situation: Situation) -> int:
     observed = situation.observed
-    match situation.traffic:
+    match situation.steering.traffic:
         case Only(revision=revision):
             return observed.ready(revision)
         case Shared():

@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from volary.api.v1alpha1 import RequestStatus
+from volary.api.v1alpha1 import RequestStatus, RolloutStatus
 from volary.common.reasons import Reason
+from volary.planning import instructions, memory
+from volary.planning.instructions import Refusal
 from volary.planning.model import Action, DeletePreflight, Desired, Fact, Failure, Level, MarkRevision, Observed, PreflightEnded, Revision
 from volary.planning.roles import Roles, assign
 
@@ -20,6 +22,10 @@ class Verb(StrEnum):
     """What can be asked for."""
 
     PROMOTE = "promote"
+    PAUSE = "pause"
+    RESUME = "resume"
+    SKIP = "skip"
+    APPROVE = "approve"
     ABORT = "abort"
     RETRY = "retry"
     ROLLBACK = "rollback"
@@ -37,13 +43,8 @@ class Answer:
     actions: tuple[Action, ...] = ()
     facts: tuple[Fact, ...] = ()
     record: RequestStatus | None = None
-    approved: str | None = None  # revision a person promotes
+    memory: RolloutStatus | None = None  # of the canary, where the request changes it
     retried: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Refusal:
-    message: str
 
 
 def answer(desired: Desired, observed: Observed, request: str, now: datetime) -> Answer:
@@ -52,22 +53,22 @@ def answer(desired: Desired, observed: Observed, request: str, now: datetime) ->
     before = desired.status.request
     if not value or (before is not None and before.value == value):
         return Answer(observed=observed, record=before)
-    result = _decide(observed, request, value, now)
-    if isinstance(result, _Refusal):
+    result = _decide(desired, observed, request, value, now)
+    if isinstance(result, Refusal):
         record = RequestStatus(value=value, outcome="Refused", message=result.message, at=now)
         fact = Fact(reason=Reason.REQUEST_REFUSED, message=f"{value}: {result.message}", level=Level.WARNING)
         return Answer(observed=observed, record=record, facts=(fact,))
     return replace(result, record=RequestStatus(value=value, outcome="Done", at=now))
 
 
-def _decide(observed: Observed, request: str, value: str, now: datetime) -> Answer | _Refusal:
+def _decide(desired: Desired, observed: Observed, request: str, value: str, now: datetime) -> Answer | Refusal:
     match = _GRAMMAR.match(value)
     if match is None or match["verb"] not in set(Verb):
-        return _Refusal(f"not understood; {_USAGE}")
+        return Refusal(f"not understood; {_USAGE}")
     roles, named = assign(observed, request), match["revision"]
     match Verb(match["verb"]):
-        case Verb.PROMOTE:
-            return _promote(observed, roles, named)
+        case Verb.PROMOTE | Verb.PAUSE | Verb.RESUME | Verb.SKIP | Verb.APPROVE as verb:
+            return _instruct(desired, observed, roles, verb, named, now)
         case Verb.ABORT:
             return _abort(observed, roles, named, now)
         case Verb.RETRY:
@@ -76,25 +77,29 @@ def _decide(observed: Observed, request: str, value: str, now: datetime) -> Answ
             return _rollback(observed, roles, named, now)
 
 
-def _meant(candidate: Revision | None, named: str | None) -> Revision | _Refusal:
+def _meant(candidate: Revision | None, named: str | None) -> Revision | Refusal:
     if candidate is None:
-        return _Refusal("no canary is under way")
+        return Refusal("no canary is under way")
     if named not in {None, candidate.id, candidate.version}:
-        return _Refusal(f"the canary is {candidate.id} (version {candidate.version}), not {named}")
+        return Refusal(f"the canary is {candidate.id} (version {candidate.version}), not {named}")
     return candidate
 
 
-def _promote(observed: Observed, roles: Roles, named: str | None) -> Answer | _Refusal:
+def _instruct(desired: Desired, observed: Observed, roles: Roles, verb: Verb, named: str | None, now: datetime) -> Answer | Refusal:
     candidate = _meant(roles.candidate, named)
-    if isinstance(candidate, _Refusal):
+    if isinstance(candidate, Refusal):
         return candidate
-    fact = Fact(reason=Reason.PROMOTE_REQUESTED, message=f"version {candidate.version} is promoted without further evidence, as asked")
-    return Answer(observed=observed, approved=candidate.id, facts=(fact,))
+    known = memory.recalled(desired, candidate, now)
+    situation = instructions.Situation(desired=desired, known=known, version=candidate.version, now=now)
+    noted = instructions.INSTRUCTIONS[verb](situation)
+    if isinstance(noted, Refusal):
+        return noted
+    return Answer(observed=observed, memory=noted.memory, facts=(Fact(reason=noted.reason, message=noted.text),))
 
 
-def _abort(observed: Observed, roles: Roles, named: str | None, now: datetime) -> Answer | _Refusal:
+def _abort(observed: Observed, roles: Roles, named: str | None, now: datetime) -> Answer | Refusal:
     candidate = _meant(roles.candidate, named)
-    if isinstance(candidate, _Refusal):
+    if isinstance(candidate, Refusal):
         return candidate
     failure = Failure(reason=Reason.ABORT_REQUESTED, message="aborted by request", at=now)
     return _marked(
@@ -102,7 +107,7 @@ def _abort(observed: Observed, roles: Roles, named: str | None, now: datetime) -
     )
 
 
-def _retry(observed: Observed, roles: Roles, request: str) -> Answer | _Refusal:
+def _retry(observed: Observed, roles: Roles, request: str) -> Answer | Refusal:
     wanted = roles.wanted
     if wanted is not None and wanted.failed is not None:
         text = f"version {wanted.version} is tried again, as asked"
@@ -110,12 +115,12 @@ def _retry(observed: Observed, roles: Roles, request: str) -> Answer | _Refusal:
     if wanted is None and isinstance(observed.preflight, PreflightEnded):
         fact = Fact(reason=Reason.RETRY_REQUESTED, message="the bundle is checked again, as asked")
         return Answer(observed=observed, actions=(DeletePreflight(request=request),), facts=(fact,), retried=True)
-    return _Refusal("nothing has failed: there is nothing to try again")
+    return Refusal("nothing has failed: there is nothing to try again")
 
 
-def _rollback(observed: Observed, roles: Roles, named: str | None, now: datetime) -> Answer | _Refusal:
+def _rollback(observed: Observed, roles: Roles, named: str | None, now: datetime) -> Answer | Refusal:
     target = _target(observed, roles, named)
-    if isinstance(target, _Refusal):
+    if isinstance(target, Refusal):
         return target
     top = max(r.promoted for r in observed.revisions)
     back = _marked(
@@ -132,19 +137,19 @@ def _rollback(observed: Observed, roles: Roles, named: str | None, now: datetime
     return replace(gone, actions=(*back.actions, *gone.actions), facts=back.facts)
 
 
-def _target(observed: Observed, roles: Roles, named: str | None) -> Revision | _Refusal:
+def _target(observed: Observed, roles: Roles, named: str | None) -> Revision | Refusal:
     """The revision to return to: the one that is named, else the one promoted before stable."""
     others = [r for r in observed.revisions if r.promoted and (roles.stable is None or r.id != roles.stable.id)]
     if named is None:
         good = [r for r in others if r.failed is None]
-        return max(good, key=lambda r: r.promoted) if good else _Refusal("no earlier revision is kept")
+        return max(good, key=lambda r: r.promoted) if good else Refusal("no earlier revision is kept")
     if roles.stable is not None and named in {roles.stable.id, roles.stable.version}:
-        return _Refusal(f"{named} is the stable revision already")
+        return Refusal(f"{named} is the stable revision already")
     found = [r for r in others if named in {r.id, r.version}]
     if found:
         return max(found, key=lambda r: r.promoted)
     kept = ", ".join(f"{r.id} (version {r.version})" for r in others) or "none"
-    return _Refusal(f"{named} is not a kept revision that was promoted once; kept: {kept}")
+    return Refusal(f"{named} is not a kept revision that was promoted once; kept: {kept}")
 
 
 def _marked(observed: Observed, revision: Revision, reason: Reason, text: str) -> Answer:

@@ -11,6 +11,7 @@ clearing a mark needs no call of its own. No status and no defaults of the API s
     +-- HorizontalPodAutoscaler NAME-REVISION      where spec.autoscaling is set, of stable
     +-- PodDisruptionBudget NAME                  where spec.disruptionBudget is set
     +-- Service            NAME-REVISION          one revision, for people and for gateways
+    +-- Service            NAME-preview           a BlueGreen candidate, before it takes all traffic
 
 NAME is at most 40 characters and a DNS-1035 label (a rule of the CRD), so every name below it
 fits in a label of 63.
@@ -56,6 +57,11 @@ def preflight_name(name: str, request: str) -> str:
 def revision_name(name: str, revision: str) -> str:
     """Name of the ControllerRevision, the Deployment and the Service of a revision."""
     return f"{name}-{revision}"
+
+
+def preview_name(name: str) -> str:
+    """Name of the Service of a candidate that gets no traffic yet."""
+    return f"{name}-preview"
 
 
 # ---- bodies -----------------------------------------------------------------------------------
@@ -130,6 +136,11 @@ def revision_service(desired: Desired, revision: Revision) -> Body:
     return _service(desired, name, {REVISION_LABEL: revision.id}, _selector(desired.name, Only(revision.id)))
 
 
+def preview_service(desired: Desired, revision: str) -> Body:
+    """A candidate under a name that stays, for checks of one's own."""
+    return _service(desired, preview_name(desired.name), {}, _selector(desired.name, Only(revision)))
+
+
 def _service(desired: Desired, name: str, more: dict[str, str], selector: dict[str, str]) -> Body:
     return {
         "apiVersion": "v1",
@@ -178,6 +189,11 @@ def traffic_from(body: Body | None) -> Traffic:
         return NoService()
     revision = (body.get("spec", {}).get("selector") or {}).get(REVISION_LABEL)
     return Only(revision) if revision else Shared()
+
+
+def preview_from(body: Body | None) -> str | None:
+    """The revision that the preview Service selects; empty where somebody changed that, None: there is none."""
+    return None if body is None else (body.get("spec", {}).get("selector") or {}).get(REVISION_LABEL, "")
 
 
 def revision_from(body: Body) -> Revision:

@@ -4,8 +4,14 @@ Capacity up, then traffic, then capacity down. Traffic leaves a revision before 
 reaches a revision only after its pods are ready.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
 
+from volary.api.v1alpha1 import RetiringStatus
+from volary.planning import capacity
+from volary.planning.course import Course
 from volary.planning.model import (
     Action,
     DeleteWorkload,
@@ -14,25 +20,46 @@ from volary.planning.model import (
     NoService,
     Observed,
     Only,
+    Preview,
     Revision,
     Route,
     Shared,
     Traffic,
 )
+from volary.planning.retirement import retiring
 from volary.planning.roles import Roles
-from volary.planning.rollout import Course
+from volary.planning.strategy import chosen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steering:
+    """What is to be done, and how it is once that is done."""
+
+    actions: tuple[Action, ...]
+    traffic: Traffic
+    replicas: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # wanted now, by revision
+    retiring: RetiringStatus | None = None
 
 
 def steer(
-    desired: Desired, observed: Observed, roles: Roles, course: Course | None, contested: Collection[str] = ()
-) -> tuple[tuple[Action, ...], Traffic]:
+    desired: Desired, observed: Observed, roles: Roles, course: Course | None, now: datetime, contested: Collection[str] = ()
+) -> Steering:
     """The actions, and the traffic once they are done. The number of `contested` revisions is left as it is for now."""
-    wanted = [(revision, n) for revision, n in _replicas(desired, roles, course) if revision.id not in contested]
     traffic = _traffic(desired, observed, roles, course)
-    grow = tuple(_ensure(desired, roles, r, n) for r, n in wanted if _replicas_now(observed, r) < n)
-    shrink = tuple(_ensure(desired, roles, r, n) for r, n in wanted if _replicas_now(observed, r) > n and not _floats(desired, roles, r))
+    wanted = capacity.wanted(desired, observed, roles, course, traffic)
+    stays = retiring(desired, observed, roles, course, traffic, now)
+    ours = [(r, n) for r, n in wanted if r.id not in contested]
+    grow = tuple(_ensure(desired, roles, r, n) for r, n in ours if _replicas_now(observed, r) < n)
+    shrink = tuple(_ensure(desired, roles, r, n) for r, n in ours if _replicas_now(observed, r) > n and not _floats(desired, roles, r))
     move = (Route(to=traffic),) if not isinstance(traffic, NoService) and traffic != observed.traffic else ()
-    return (*grow, *move, *shrink, *_remove(observed, roles, traffic)), traffic
+    drained = {r.id for r, n in wanted if n > 0 or _has_pods(observed, r)}
+    remove = _remove(observed, roles, traffic, drained | ({stays.revision} if stays is not None else set()))
+    return Steering(
+        actions=(*grow, *_preview(desired, observed, roles, course), *move, *shrink, *remove),
+        traffic=traffic,
+        replicas={r.id: n for r, n in wanted},
+        retiring=stays,
+    )
 
 
 def _floats(desired: Desired, roles: Roles, revision: Revision) -> bool:
@@ -44,12 +71,17 @@ def _ensure(desired: Desired, roles: Roles, revision: Revision, replicas: int) -
     return EnsureWorkload(revision=revision, replicas=replicas, floating=_floats(desired, roles, revision))
 
 
-def _replicas(desired: Desired, roles: Roles, course: Course | None) -> list[tuple[Revision, int]]:
-    """Stable first: it keeps all its pods until it is stable no more."""
-    wanted = [(roles.stable, desired.replicas)] if roles.stable else []
-    if roles.candidate is not None and course is not None:
-        wanted.append((roles.candidate, course.replicas))
-    return wanted
+def _preview(desired: Desired, observed: Observed, roles: Roles, course: Course | None) -> tuple[Action, ...]:
+    """An address of the candidate's own while stable has all the traffic. It is no way for clients' requests, so its order is free."""
+    strategy = chosen(desired.spec.rollout, desired.replicas)
+    shown = roles.candidate if strategy.preview and course is not None and roles.stable is not None else None
+    revision = None if shown is None else shown.id
+    return () if observed.preview == revision else (Preview(revision=revision),)
+
+
+def _has_pods(observed: Observed, revision: Revision) -> bool:
+    workload = observed.workload(revision.id)
+    return workload is not None and bool(workload.replicas or workload.pods)
 
 
 def _replicas_now(observed: Observed, revision: Revision) -> int:
@@ -110,9 +142,9 @@ def _out_of_shared(desired: Desired, observed: Observed, target: Revision) -> On
     return Only(max(observed.revisions, key=worth).id)
 
 
-def _remove(observed: Observed, roles: Roles, traffic: Traffic) -> tuple[Action, ...]:
-    """Deployments that are neither stable nor candidate and get no traffic."""
-    keep = {r.id for r in (roles.stable, roles.candidate) if r is not None}
+def _remove(observed: Observed, roles: Roles, traffic: Traffic, staying: set[str]) -> tuple[Action, ...]:
+    """Deployments that are neither stable nor candidate and get no traffic; those in `staying` have pods for a while yet."""
+    keep = {r.id for r in (roles.stable, roles.candidate) if r is not None} | staying
     if isinstance(traffic, Only):
         keep.add(traffic.revision)
     return tuple(DeleteWorkload(revision=w.revision) for w in observed.workloads if w.revision not in keep)

@@ -23,6 +23,7 @@ from volary.planning.model import (
     DeletePreflight,
     DeleteRevision,
     DeleteWorkload,
+    Directing,
     EnsureAutoscaler,
     EnsureBudget,
     EnsureWorkload,
@@ -30,6 +31,7 @@ from volary.planning.model import (
     NoService,
     Only,
     Pod,
+    Preview,
     Problem,
     RecordRevision,
     Revision,
@@ -105,6 +107,7 @@ class Cluster:
     budget: DisruptionBudget | None = None
     pods: list[ModelPod] = field(default_factory=list)
     traffic: Traffic = field(default_factory=NoService)
+    preview: str | None = None  # revision that the preview Service selects
     served: bool = False  # clients had an answer once
     lost: float = 0.0  # requests that found no pod after that
     refusals: dict[str, Problem] = field(default_factory=dict)  # revision -> why no pod of it is admitted
@@ -140,12 +143,19 @@ class Cluster:
                 self._scale(action)
             case DeleteWorkload(revision=name):
                 self.delete(name)
-            case Route(to=to):
-                self.route(to)
+            case Route() | Preview():
+                self._direct(action)
             case _:
                 assert_never(action)
         self._control()
         self.watch()
+
+    def _direct(self, action: Directing) -> None:
+        match action:
+            case Route(to=to):
+                self.route(to)
+            case Preview(revision=name):
+                self.preview = name
 
     def _scale(self, action: Scaling) -> None:
         match action:

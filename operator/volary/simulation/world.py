@@ -11,6 +11,7 @@ from volary.planning.model import (
     Desired,
     Images,
     NoPreflight,
+    NoService,
     Observed,
     Plan,
     Preflight,
@@ -62,6 +63,16 @@ class World:
         """Ask for another version."""
         self.edit(model=self.spec.model.model_dump(by_alias=True) | {"version": version})
 
+    def deleted(self) -> None:
+        """Garbage collection takes what it owned; whoever creates it again begins anew."""
+        for revision in list(self.cluster.deployments):
+            self.cluster.delete(revision)
+        self.cluster.jobs.clear()
+        self.cluster.revisions.clear()
+        self.cluster.preview = None
+        self.cluster.route(NoService())
+        self.stored, self.request, self.generation = {}, None, 1
+
     @property
     def status(self) -> ModelDeploymentStatus:
         """As the API server has it."""
@@ -98,6 +109,7 @@ class World:
             workloads=cluster.workloads(),
             strangers=cluster.strangers(),
             traffic=cluster.traffic,
+            preview=cluster.preview,
             sample=Sample(at=cluster.now, counts=cluster.counts()) if due else None,
             autoscalers=tuple(cluster.autoscalers.values()),
             budget=cluster.budget,

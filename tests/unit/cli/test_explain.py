@@ -142,6 +142,20 @@ def test_a_pause_by_the_spec_is_told_with_its_remedy() -> None:
     assert '{"spec":{"rollout":{"paused":false}}}' in found.commands[0].line
 
 
+def test_an_approval_that_is_awaited_is_told_with_its_command() -> None:
+    steps = [{"weight": 25, "duration": "20s", "approval": True}, {"weight": 50, "duration": "1m"}]
+    found = told(world(seconds=120, steps=steps))
+    assert found.outcome == "Paused"
+    assert "step 2 (50 %) comes as soon as a person approves" in found.next
+    assert found.commands[0].line == "volary approve fraud -n shop"
+
+
+def test_blue_green_has_no_steps_to_tell_of() -> None:
+    found = told(world(steps=[], strategy="BlueGreen", analysis={}))
+    assert (found.outcome, found.steps) == ("Promoted", 0)
+    assert "proved good enough" not in drawn(found), "nothing was asked of it"
+
+
 def test_pods_that_start_are_told_of() -> None:
     assert "progressDeadline" in told(world(seconds=5)).next[0]
 

@@ -20,8 +20,9 @@ from .test_status import document
 class Operated(FakeCluster):
     """Answers a wish at the second look."""
 
-    def __init__(self, outcome: str = "Done", message: str = "") -> None:
+    def __init__(self, outcome: str = "Done", message: str = "", phases: tuple[str, ...] = ()) -> None:
         super().__init__()
+        self._phases = list(phases)  # at the looks after the answer
         self.outcome, self.message = outcome, message
         self.wishes: list[str] = []
 
@@ -32,6 +33,8 @@ class Operated(FakeCluster):
             self.wishes.append(wish)
             answer = {"value": wish, "outcome": self.outcome, "message": self.message, "at": "2026-03-01T12:00:00Z"}
             self.put({**found, "status": {**found["status"], "request": answer}})
+        elif found is not None and self.wishes and self._phases:
+            self.put({**found, "status": {**found["status"], "phase": self._phases.pop(0), "message": "so it is"}})
         return found
 
 
@@ -52,7 +55,7 @@ def ask(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, verb: str, *words
     ("verb", "words", "wish"),
     [
         ("promote", [], "promote:bbbbbbbbbb@"),
-        ("abort", [], "abort:bbbbbbbbbb@"),
+        *((verb, [], f"{verb}:bbbbbbbbbb@") for verb in ("abort", "pause", "resume", "skip", "approve")),
         ("retry", [], "retry@"),
         ("rollback", [], "rollback@"),
         ("rollback", ["--to", "1.0.0"], "rollback:1.0.0@"),
@@ -82,6 +85,31 @@ def test_refused_by_the_operator(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert capsys.readouterr().err == "retry fraud: refused: nothing has failed\n"
 
 
+@pytest.mark.parametrize(
+    ("verb", "phases", "code"),
+    [
+        pytest.param("promote", ("Promoting", "Promoting", "Serving"), 0, id="it took over"),
+        pytest.param("promote", ("Promoting", "RolledBack"), 1, id="it came to another end"),
+        pytest.param("retry", ("Starting", "Paused"), 1, id="it waits for a person"),
+        pytest.param("abort", ("RollingBack", "RolledBack"), 0, id="traffic is back"),
+    ],
+)
+def test_waits_for_the_end(
+    verb: str, phases: tuple[str, ...], code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster = Operated(phases=phases)
+    cluster.put(document())
+    assert ask(cluster, monkeypatch, verb, "--wait", "5") == code
+    assert capsys.readouterr().err == f"fraud: {phases[-1]}: so it is\n"
+
+
+def test_an_end_that_does_not_come(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    cluster = Operated(phases=("Promoting",))
+    cluster.put(document())
+    assert ask(cluster, monkeypatch, "promote", "--wait", "0.1") == 1
+    assert "not at an end within 0.1 s, it is Promoting" in capsys.readouterr().err
+
+
 def test_no_answer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     cluster = FakeCluster()
     cluster.put(document())
@@ -100,7 +128,7 @@ def test_an_api_server_that_stumbles_while_waiting(monkeypatch: pytest.MonkeyPat
     assert ask(cluster, monkeypatch, "retry") == 0
 
 
-@pytest.mark.parametrize("verb", ["promote", "abort"])
+@pytest.mark.parametrize("verb", ["promote", "abort", "pause", "resume", "skip", "approve"])
 def test_without_a_canary_nothing_is_asked(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = FakeCluster()
     cluster.put(document(status={"phase": "Serving"}))

@@ -21,6 +21,7 @@ from volary.planning.model import (
     MarkRevision,
     Observed,
     Only,
+    Preview,
     RecordRevision,
     Route,
     Shared,
@@ -54,6 +55,8 @@ def names(cluster: FakeCluster) -> list[tuple[str, str, str]]:
         (EnsureWorkload(revision=REVISION, replicas=2), [("apply", "deployments", NAME), ("apply", "services", NAME)]),
         (Route(to=Only(REVISION.id)), [("apply", "services", "fraud")]),
         (Route(to=Shared()), [("apply", "services", "fraud")]),
+        (Preview(revision=REVISION.id), [("apply", "services", "fraud-preview")]),
+        (Preview(revision=None), []),  # there is none
     ],
 )
 def test_what_is_applied(action: Action, writes: list[tuple[str, str, str]]) -> None:

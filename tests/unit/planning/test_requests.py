@@ -103,7 +103,7 @@ def test_done(value: str, revisions: tuple[Revision, ...], expected: dict[str, t
 @pytest.mark.parametrize(
     ("value", "revisions", "words"),
     [
-        pytest.param("launch", (V1, V3), "write promote | abort | retry | rollback", id="unknown verb"),
+        pytest.param("launch", (V1, V3), "write promote | pause | resume | skip | approve | abort | retry | rollback", id="unknown verb"),
         pytest.param("promote r3", (V1, V3), "not understood", id="grammar"),
         pytest.param("promote", (V1,), "no canary", id="nothing to promote"),
         pytest.param("promote:r2", (V1, V3), "the canary is r3 (version 3.0.0), not r2", id="another canary"),

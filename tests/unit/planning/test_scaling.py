@@ -74,9 +74,9 @@ def test_in_a_fight_over_the_number_at_most_two_writes_a_minute() -> None:
     fought = Observed(revisions=(STABLE,), workloads=(theirs,), traffic=Only(STABLE.id))
     held = scaling.contested(one, fought, now)
     assert held == {STABLE.id: now + timedelta(seconds=20)}
-    assert traffic.steer(one, fought, ROLES, None, held)[0] == ()
+    assert traffic.steer(one, fought, ROLES, None, now, held).actions == ()
     later = scaling.contested(one, fought, now + timedelta(seconds=20))
-    assert traffic.steer(one, fought, ROLES, None, later)[0] == (EnsureWorkload(revision=STABLE, replicas=3),)
+    assert traffic.steer(one, fought, ROLES, None, now, later).actions == (EnsureWorkload(revision=STABLE, replicas=3),)
     assert scaling.contested(wants(), fought, now) == {}, "where others may scale there is no fight"
 
 

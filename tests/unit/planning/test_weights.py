@@ -30,6 +30,25 @@ def test_weights_by_example(weight: int, replicas: int, canary: int, share: int)
     assert reached(canary, replicas) == share
 
 
+@pytest.mark.parametrize(
+    ("weight", "replicas", "room", "canary"),
+    [
+        # weight, replicas, pods in all, canary pods
+        (25, 4, 4, 1),
+        (50, 4, 4, 2),
+        (50, 3, 4, 2),
+        (10, 2, 2, 1),
+        (90, 2, 2, 1),  # one of stable's stays to be compared with
+        (100, 2, 2, 2),
+        (1, 1, 1, 1),  # no room for both
+        (50, 1, 2, 1),
+        (90, 3, 1000, 3),
+    ],
+)
+def test_weights_where_pods_are_limited(weight: int, replicas: int, room: int, canary: int) -> None:
+    assert canary_replicas(weight, replicas, room) == canary
+
+
 @given(st.integers(1, 100), st.integers(1, 1000))
 def test_a_canary_has_a_pod_and_never_more_than_stable(weight: int, replicas: int) -> None:
     assert 1 <= canary_replicas(weight, replicas) <= replicas

@@ -7,16 +7,16 @@ The spec models refuse unknown fields, the status models ignore them (an older o
 newer status). A document is accepted here if and only if the API server accepts it (tests/api).
 """
 
-from volary.api.v1alpha1.analysis import Analysis, ErrorAnalysis, OnInconclusive
+from volary.api.v1alpha1.analysis import Analysis, ErrorAnalysis, OnInconclusive, StepAnalysis, StepErrors, overridden
 from volary.api.v1alpha1.base import Spec, Status, cel, duration, percent, rule
 from volary.api.v1alpha1.memory import Evidence, PodCount, RolloutStatus
 from volary.api.v1alpha1.model import Model, SchemaChange, Storage, Verify
 from volary.api.v1alpha1.resource import Metadata, ModelDeployment
-from volary.api.v1alpha1.rollout import DEFAULT_STEPS, Rollout, Step
+from volary.api.v1alpha1.rollout import DEFAULT_STEPS, Rollout, Step, StrategyName, analysis_of
 from volary.api.v1alpha1.runtime import PodTemplate, Resources, Runtime, RuntimeName, Toleration, TopologySpread
 from volary.api.v1alpha1.scaling import Autoscaling, DisruptionBudget
 from volary.api.v1alpha1.spec import ModelDeploymentSpec
-from volary.api.v1alpha1.status import Condition, HistoryEntry, ModelDeploymentStatus, Phase, RequestStatus, RevisionStatus
+from volary.api.v1alpha1.status import Condition, HistoryEntry, ModelDeploymentStatus, Phase, RequestStatus, RetiringStatus, RevisionStatus
 from volary.api.v1alpha1.timeline import Finding, LastRollout
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "PodTemplate",
     "RequestStatus",
     "Resources",
+    "RetiringStatus",
     "RevisionStatus",
     "Rollout",
     "RolloutStatus",
@@ -50,12 +51,17 @@ __all__ = [
     "Spec",
     "Status",
     "Step",
+    "StepAnalysis",
+    "StepErrors",
     "Storage",
+    "StrategyName",
     "Toleration",
     "TopologySpread",
     "Verify",
+    "analysis_of",
     "cel",
     "duration",
+    "overridden",
     "percent",
     "rule",
 ]

@@ -53,6 +53,12 @@ class RolloutStatus(Status):
     """Canary requests in this step."""
     approved: bool = False
     """A person promoted it: no more evidence is asked for."""
+    paused: bool = False
+    """A person paused it; `volary resume` or a new revision clears this."""
+    awaits_approval: bool = False
+    """Time and evidence are over; a person decides."""
+    step_approved: bool = False
+    """A person approved this step."""
     timeline: tuple[str, ...] = ()
     """Its course, one line a moment: seconds since the beginning, step, weight wanted/reached, errors/requests of the canary and of stable,
     evidence against and in favour in percent of a proof, verdict. At most 60 lines; older ones are thinned out."""

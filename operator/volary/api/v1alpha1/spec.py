@@ -6,7 +6,7 @@ from volary.api import rules
 from volary.api.fields import Integer
 from volary.api.v1alpha1.base import Spec
 from volary.api.v1alpha1.model import Model
-from volary.api.v1alpha1.rollout import Rollout
+from volary.api.v1alpha1.rollout import CheckedRollout, Rollout
 from volary.api.v1alpha1.runtime import Runtime
 from volary.api.v1alpha1.scaling import ONE_BOUND, SCALE_RULES, Autoscaling, DisruptionBudget
 
@@ -30,7 +30,7 @@ class ModelDeploymentSpec(Spec):
     """Scale by load. Instead of replicas."""
     disruption_budget: Annotated[DisruptionBudget, ONE_BOUND] | None = None
     """What a drain of nodes must leave. Absent: no PodDisruptionBudget."""
-    rollout: Rollout = Rollout()
+    rollout: CheckedRollout = Rollout()
     """How a new revision takes over."""
     history: Annotated[Integer, rules.between(1, 50, "spec.history must be between 1 and 50 revisions")] = 5
     """Revisions kept for rollback besides those in use."""
@@ -41,6 +41,11 @@ def _has_cpu(spec: ModelDeploymentSpec) -> bool:
 
 
 SPEC_RULES = (
+    rules.Rule(
+        expression="!has(self.rollout) || !has(self.rollout.surge) || has(self.replicas)",
+        message="spec.rollout.surge counts from spec.replicas: set spec.replicas (and no autoscaling), or remove surge",
+        holds=lambda spec: spec.rollout.surge is None or spec.replicas is not None,
+    ),
     rules.Rule(
         expression="!has(self.replicas) || !has(self.autoscaling)",
         message="spec.replicas and spec.autoscaling exclude each other: remove replicas, and set autoscaling.minReplicas and maxReplicas",

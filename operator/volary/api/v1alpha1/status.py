@@ -53,6 +53,15 @@ class RevisionStatus(Status):
     """Share of the ready pods in percent: what plain Services can do with this number of pods."""
 
 
+class RetiringStatus(Status):
+    """The revision that served before, and whose pods stay for a while without traffic."""
+
+    revision: str
+    version: str
+    until: datetime
+    """Until then `volary rollback` has its pods at hand."""
+
+
 class HistoryEntry(Status):
     """A kept revision, newest first."""
 
@@ -86,6 +95,7 @@ class ModelDeploymentStatus(Status):
     canary: RevisionStatus | None = None
     rollout: RolloutStatus | None = None
     last_rollout: LastRollout | None = None
+    retiring: RetiringStatus | None = None
     history: tuple[HistoryEntry, ...] = ()
     request: RequestStatus | None = None
     replicas: int = 0
