@@ -4,7 +4,6 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from tests.world.world import Turn, World
 from volary.api.v1alpha1 import ModelDeploymentStatus, Phase, RolloutStatus
 from volary.common.reasons import Reason
 from volary.planning import checks, evidence, exact, identity, jobs, perspective, scaling, shape
@@ -38,6 +37,7 @@ from volary.planning.model import (
 from volary.planning.plan import plan
 from volary.planning.roles import Roles, assign
 from volary.planning.weighted import Routed, Weighted
+from volary.simulation.world import Turn, World
 
 TERMINAL = {Phase.SERVING, Phase.ROLLED_BACK, Phase.REFUSED, Phase.FAILED, Phase.PAUSED}
 
