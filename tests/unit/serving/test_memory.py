@@ -102,7 +102,7 @@ def test_memory_does_not_grow_with_the_number_of_swaps(tmp_path: Path) -> None:
         after_two = server.resident
         for number in range(6):
             _swap(server, two[number % 2], str(number % 2), f"b{number}")
-        assert server.resident < 1.1 * after_two
+        until(lambda: server.resident < 1.1 * after_two)  # what was unloaded is given back a moment later
 
 
 def _entry(bundle: Path, version: str, weight: int, revision: str = "") -> dict[str, object]:
