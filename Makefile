@@ -38,9 +38,10 @@ cluster-test: venv ## tests on the real cluster (KEEP=1 leaves it up)
 test-convert: venv ## conversions of PyTorch and TensorFlow models, in environments of their own (8 GB, kept in ~/.cache/volary)
 	@$(BIN)/python -m tests.convert $(ARGS)
 
-test-thorough: venv ## the invariants with many more examples, the odds of all kinds of traffic
+test-thorough: venv ## many more examples, the odds of all kinds of traffic, a death at every write of every story (an hour)
 	@HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -m "not cluster" --timeout 3600 tests/unit/planning tests/unit/bundle/test_graph_fuzz.py
 	@$(BIN)/python -m tests.bench.rollback_odds --check > /dev/null
+	@trap '$(BIN)/python -m tests.cluster down' EXIT; HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -m cluster tests/controller/test_crashes.py
 
 bench-optimise: venv ## what each option of `volary optimise` is worth: sizes, latencies, side by side
 	@$(BIN)/python -m tests.bench.optimise $(ARGS)
