@@ -278,7 +278,7 @@ class Cluster:
             if revision is not None and revision.version == version and not pod.ready:
                 pod.due = self.now + GOOD.start
             if pod.hold is not None:
-                pod.hold.restart(self.now, self._loads)
+                pod.hold.mend(self.now, self._loads)
 
     # ---- what is seen ---------------------------------------------------------------------------
 

@@ -65,8 +65,14 @@ class Hold:
 
     def restart(self, now: datetime, bundle: Callable[[str], Bundle]) -> None:
         """The server is told everything again."""
+        for name in self.loaded:
+            self._load_again(name, now, bundle)
+
+    def mend(self, now: datetime, bundle: Callable[[str], Bundle]) -> None:
+        """What is not ready is tried again; what serves goes on."""
         for name, one in self.loaded.items():
-            one.state, one.due, one.problem, one.requests, one.errors = State.LOADING, now + bundle(name).start, None, 0, 0
+            if one.state is not State.READY:
+                self._load_again(name, now, bundle)
 
     @property
     def ready(self) -> bool:
@@ -96,6 +102,10 @@ class Hold:
             rest -= share
             self.loaded[name].requests += share
             self.loaded[name].errors += errors(name, share)
+
+    def _load_again(self, name: str, now: datetime, bundle: Callable[[str], Bundle]) -> None:
+        one = self.loaded[name]
+        one.state, one.due, one.problem, one.requests, one.errors = State.LOADING, now + bundle(name).start, None, 0, 0
 
     def _read(self, file: Split, now: datetime, bundle: Callable[[str], Bundle]) -> None:
         self.seen, self._file = file.generation, file
