@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
 from tests.world.bundles import GOOD, Bundle, passed
-from tests.world.holding import KUBELET, MOUNT, NUDGED, Hold
+from tests.world.holding import KUBELET, MOUNT, NUDGED, Hold, Loaded
 from tests.world.others import Others
 from volary.api.v1alpha1 import DisruptionBudget, Update
 from volary.bundle.split import Split
@@ -104,16 +104,23 @@ class ModelPod:
             nudged=self.hold.nudged if self.hold else "",
         )
 
-    def counted(self) -> Count:
-        """Its page of metrics."""
-        slow, odd = int(self.slow), int(self.odd)
+    def counted(self) -> Iterator[Count]:
+        """Its page of metrics, by revision."""
+        if self.hold is None:
+            yield self._count(self.revision, self)
+            return
+        for name, one in sorted(self.hold.loaded.items()):
+            yield self._count(name, one)
+
+    def _count(self, revision: str, of: "ModelPod | Loaded") -> Count:
+        slow, odd = int(of.slow), int(of.odd)
         return Count(
             uid=self.uid,
-            revision=self.revision,
-            requests=self.requests,
-            errors=self.errors,
-            durations=((0.05, self.requests - slow), (1.0, self.requests), (math.inf, self.requests)),
-            outputs=(("label:0", self.requests - odd), ("label:1", odd)),
+            revision=revision,
+            requests=of.requests,
+            errors=of.errors,
+            durations=((0.05, of.requests - slow), (1.0, of.requests), (math.inf, of.requests)),
+            outputs=(("label:0", of.requests - odd), ("label:1", odd)),
             restarts=self.restarts,
         )
 
@@ -317,15 +324,8 @@ class Cluster:
 
     def counts(self) -> tuple[Count, ...]:
         """Of the pods that answer a scrape."""
-        answering = [pod for pod in self.pods if pod.ready and pod.revision in self.deployments]
-        alone = [pod.counted() for pod in answering if pod.hold is None]
-        shared = [
-            Count(uid=pod.uid, revision=name, requests=one.requests, errors=one.errors)
-            for pod in answering
-            if pod.hold is not None
-            for name, one in sorted(pod.hold.loaded.items())
-        ]
-        return (*alone, *shared)
+        answering = (pod for pod in self.pods if pod.ready and pod.revision in self.deployments)
+        return tuple(count for pod in answering for count in pod.counted())
 
     def holdings(self) -> tuple[Holding, ...]:
         """Of the agents that answer."""
@@ -454,7 +454,7 @@ class Cluster:
         self._owed = requests - each * len(endpoints)
         for pod in endpoints:
             if pod.hold is not None:
-                pod.hold.serve(each, self._errors)
+                pod.hold.serve(each, self._loads, self._errors)
                 continue
             bundle = self._bundle_of(pod)
             pod.requests += each
