@@ -5,7 +5,7 @@ SHELL := bash
 BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help venv demo demo-down test check unit cluster-test bench bench-pull bench-optimise test-convert generate format constraints cluster-up \
+.PHONY: help venv demo demo-down test check unit cluster-test bench bench-pull bench-rollback bench-optimise test-convert generate format constraints cluster-up \
   cluster-down test-thorough clean
 
 help: ## this list
@@ -46,6 +46,9 @@ bench-optimise: venv ## what each option of `volary optimise` is worth: sizes, l
 
 bench: venv ## every benchmark beside its rivals, one after the other (minutes)
 	@for each in tests/bench/[a-z]*.py; do echo "== $$each"; $(BIN)/python -m tests.bench.$$(basename $$each .py); done
+
+bench-rollback: venv ## how long a bad canary takes requests, on the test cluster; 500 idle objects (ARGS="--only errors")
+	@$(BIN)/python -m tests.bench.rollback $(ARGS)
 
 bench-pull: venv ## pull beside s5cmd and KServe's storage initializer (ARGS="--mib 256 --rounds 3")
 	@$(BIN)/python -m tests.bench.pull $(ARGS)

@@ -12,6 +12,8 @@ ABSENT: Final = object()
 SHA = "sha256:" + "0123456789abcdef" * 4
 STEPS = "spec.rollout.steps"
 ANALYSIS = "spec.rollout.analysis"
+TRAFFIC = "spec.rollout.traffic"
+GATEWAY = {"parentRefs": [{"name": "edge"}]}
 STRATEGY = "spec.rollout.strategy"
 SURGE = "spec.rollout.surge"
 DELAY = "spec.rollout.scaleDownDelay"
@@ -74,6 +76,22 @@ def weights(*values: object) -> list[dict[str, object]]:
 
 GOOD = (
     Case("minimal", {}),
+    Case("gateway", {f"{TRAFFIC}.gateway": GATEWAY}),
+    Case(
+        "gateway-in-full",
+        {
+            f"{TRAFFIC}.gateway": {
+                "parentRefs": [{"name": "edge", "sectionName": "web"}],
+                "hostnames": ["*.example.com", "fraud.example.com"],
+                "path": "/v2/models/fraud/",
+            },
+            f"{TRAFFIC}.header": {},
+            f"{TRAFFIC}.sticky": {"header": "X-Session"},
+            f"{TRAFFIC}.mirror": {"percent": 5, "duration": "10m"},
+        },
+    ),
+    Case("users-route", {f"{TRAFFIC}.httpRoute": {"name": "shop", "rule": "model"}}),
+    Case("no-traffic", {TRAFFIC: None}),
     Case("signed", {"spec.model.verify": {"publicKeySecretName": "signer"}}),
     Case("tensorflow", {"spec.runtime.name": "tensorflow-serving"}),
     Case("uri-bucket-only", {"spec.model.uri": "s3://models"}),
@@ -326,6 +344,9 @@ BAD = (
     Case("job-without-image", {f"{ANALYSIS}.jobs": [{"name": "smoke", "template": {}}]}, "template.image: Required value"),
     Case("queries-without-steps", {f"{ANALYSIS}.queries": [QUERY], STEPS: []}, "are asked in the steps of a canary"),
     Case("jobs-blue-green", {f"{ANALYSIS}.jobs": [JOB], "spec.rollout.strategy": "BlueGreen"}, "are asked in the steps of a canary"),
+    Case(
+        "gateway-in-place", {"spec.rollout.traffic": {"httpRoute": {"name": "x"}}, "spec.update": "InPlace"}, "remove spec.rollout.traffic"
+    ),
     Case("synthetic-in-place", {f"{ANALYSIS}.synthetic": {"enabled": True}, "spec.update": "InPlace"}, "remove rollout.analysis.synthetic"),
     Case("job-step-none", {f"{ANALYSIS}.jobs": [JOB | {"atStep": 0}]}, "jobs[].atStep must be between 1 and 20"),
     Case("job-step-of-none", {f"{ANALYSIS}.jobs": [JOB | {"atStep": 3}]}, "names a step that spec.rollout.steps has not"),
@@ -342,6 +363,26 @@ BAD = (
     Case("synthetic-rate-none", {f"{ANALYSIS}.synthetic": {"rate": 0}}, "synthetic.rate must be between 1 and 50"),
     Case("synthetic-on", {f"{ANALYSIS}.synthetic": True}, "must be of type object"),
     Case("min-requests-negative", {f"{ANALYSIS}.minRequests": -1}, "minRequests must be between 0"),
+    Case("surge-with-a-gateway", {"spec.replicas": 2, SURGE: 0, f"{TRAFFIC}.gateway": GATEWAY}, "a gateway needs the pods for its weights"),
+    Case(
+        "shadow-with-blue-green",
+        {STRATEGY: "BlueGreen", TRAFFIC: {"gateway": GATEWAY, "mirror": {}}},
+        "strategy BlueGreen has no steps, and so no shadow",
+    ),
+    Case("traffic-empty", {TRAFFIC: {}}, "write one of spec.rollout.traffic.gateway"),
+    Case("traffic-both", {TRAFFIC: {"gateway": GATEWAY, "httpRoute": {"name": "shop"}}}, "write one of spec.rollout.traffic.gateway"),
+    Case("header-in-a-users-route", {TRAFFIC: {"httpRoute": {"name": "shop"}, "header": {}}}, "need .gateway"),
+    Case("mirror-in-a-users-route", {TRAFFIC: {"httpRoute": {"name": "shop"}, "mirror": {}}}, "need .gateway"),
+    Case("sticky-in-a-users-route", {TRAFFIC: {"httpRoute": {"name": "shop"}, "sticky": {}}}, "need .gateway"),
+    Case("gateway-without-parent", {f"{TRAFFIC}.gateway": {"parentRefs": []}}, "at least 1 item"),
+    Case("gateway-of-another-namespace", {f"{TRAFFIC}.gateway": {"parentRefs": [{"name": "other/edge"}]}}, "in the same namespace"),
+    Case("gateway-path-relative", {f"{TRAFFIC}.gateway": {**GATEWAY, "path": "v2"}}, "write a path that begins with '/'"),
+    Case("gateway-path-upwards", {f"{TRAFFIC}.gateway": {**GATEWAY, "path": "/a/../b"}}, "write a path that begins with '/'"),
+    Case(
+        "gateway-host-with-port", {f"{TRAFFIC}.gateway": {**GATEWAY, "hostnames": ["a.example.com:80"]}}, "write a host name in lower case"
+    ),
+    Case("mirror-none", {TRAFFIC: {"gateway": GATEWAY, "mirror": {"percent": 0}}}, "mirror.percent must be between 1 and 100"),
+    Case("header-name-colon", {TRAFFIC: {"gateway": GATEWAY, "header": {"name": "x:y"}}}, "write the name of a header"),
     Case("paused-text", {"spec.rollout.paused": "yes"}, "must be of type boolean"),
     Case("paused-number", {"spec.rollout.paused": 1}, "must be of type boolean"),
     Case("rollout-list", {"spec.rollout": []}, "must be of type object"),

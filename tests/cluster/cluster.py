@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.cluster import apt, binaries, certs, cgroups, cleanup, configs, network, node, processes, s3
+from tests.cluster import apt, binaries, certs, cgroups, cleanup, configs, gateway, network, node, processes, s3
 from tests.cluster import state as journal
+from tests.cluster.commands import run
 from tests.cluster.errors import ClusterError
 from tests.cluster.progress import Progress, Silent, step
 from tests.cluster.settings import Paths
@@ -80,6 +82,23 @@ def start(name: str) -> None:
     """Start a component that `stop` ended, and wait until it is up; its data are as they were."""
     paths = Paths.from_environment()
     node.start_one(paths, binaries.locate(paths.cache), name)
+
+
+def add_gateway(progress: Progress | None = None) -> gateway.Gateway:
+    """Gateway API and Traefik in our running cluster, until `down`; nothing is done twice."""
+    progress = progress or Silent()
+    if brought():
+        raise ClusterError("the gateway of the tests belongs to the test cluster: unset KUBECONFIG")
+    paths = Paths.from_environment()
+    found = binaries.locate(paths.cache)
+    with journal.lock(progress), step(progress, "start the gateway"):
+        kubectl = [found["kubectl"], f"--kubeconfig={paths.kubeconfig}"]
+        files = [f"--filename={file}" for file in gateway.definitions(paths.cache, progress)]
+        run([*kubectl, "apply", "--server-side", *files])
+        run([*kubectl, "wait", "--for=condition=Established", "crd/httproutes.gateway.networking.k8s.io", "--timeout=30s"])
+        run([*kubectl, "apply", "--server-side", "--filename=-"], stdin=json.dumps(gateway.classes()))
+        node.start_one(paths, found, node.GATEWAY)
+    return gateway.Gateway()
 
 
 def down(progress: Progress | None = None) -> None:

@@ -9,13 +9,14 @@ import urllib.request
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tests.cluster import images, network, processes, s3
+from tests.cluster import gateway, images, network, processes, s3
 from tests.cluster import state as journal
 from tests.cluster.progress import Silent, step
 from tests.cluster.settings import (
     API_URL,
     ETCD_HEALTH,
     ETCD_URL,
+    GATEWAY_PORT,
     KUBELET_HEALTH,
     MANAGER_HEALTH,
     NODE_IP,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 _DEADLINE = 90.0  # seconds; a component needs 1-5, a busy machine more
 _TIMEOUT = 2.0
+GATEWAY = "gateway"  # only where somebody asked for it
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,15 @@ def start(paths: Paths, binaries: dict[str, Path], progress: Progress) -> None:
     images.load_pause(paths, binaries["pause"])
     with step(progress, "start s3"):
         _wait(paths, storage, begun, progress)
+    if journal.load(paths.state).process(GATEWAY):
+        start_one(paths, binaries, GATEWAY)
     with step(progress, "node Ready"):
         processes.wait_until(lambda: ready(paths), what="the node is Ready", deadline=_DEADLINE, note=progress.note)
 
 
 def start_one(paths: Paths, binaries: dict[str, Path], name: str) -> None:
     """Start one component that was stopped."""
-    components = [_storage(paths), *(component for wave in _waves(paths, binaries) for component in wave)]
+    components = [_storage(paths), _gateway(paths), *(component for wave in _waves(paths, binaries) for component in wave)]
     component = next(component for component in components if component.name == name)
     _wait(paths, component, _start(paths, component), Silent())
 
@@ -156,6 +160,14 @@ def _containerd(paths: Paths) -> Component:
 
 def _storage(paths: Paths) -> Component:
     return Component("s3", s3.command(paths), lambda: _answers(f"{S3_URL}/status"), s3.environment(paths))
+
+
+def _gateway(paths: Paths) -> Component:
+    def up() -> bool:
+        with socket.socket() as connection:
+            return connection.connect_ex((NODE_IP, GATEWAY_PORT)) == 0
+
+    return Component(GATEWAY, gateway.command(), up, gateway.environment(paths))
 
 
 def _apiserver(paths: Paths, binaries: dict[str, Path]) -> Component:

@@ -29,6 +29,7 @@ SCHEDULER_HEALTH = f"https://{NODE_IP}:10259/healthz"
 KUBELET_HEALTH = f"http://{NODE_IP}:10248/healthz"
 PROXY_HEALTH = f"http://{NODE_IP}:10256/healthz"
 S3_PORT = 8333
+GATEWAY_PORT = 8000
 S3_URL = f"http://{NODE_IP}:{S3_PORT}"
 
 # Pods get a cgroup tree of their own, so that another kubelet on this machine is never touched.

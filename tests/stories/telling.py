@@ -29,14 +29,17 @@ from volary.planning.model import (
     Only,
     Preview,
     RecordRevision,
+    ReleaseRoute,
     Route,
     Scaling,
     Shared,
     StartCheck,
     StartPreflight,
     Traffic,
+    Weigh,
     WriteSplit,
 )
+from volary.planning.weighted import Weighted
 
 
 @dataclass(slots=True)
@@ -151,19 +154,36 @@ class Story:
                 text = f"{replicas} pods of {revision.version}{', from now on scaled by others' if floating else ''}"
             case DeleteWorkload(revision=name):
                 text = f"no pods of {self._name(name)}"
-            case Route() | Preview():
-                text = self._direct(action)
             case WriteSplit() | Nudge():
                 text = self._inside_pods(action)
             case StartCheck(visit=visit):
                 text = f"start job {visit.job.name} of step {visit.step}"
             case DeleteCheck(name=name):
                 text = f"delete job {name.split('-', 2)[2]}"
+            case Route() | Preview() | Weigh() | ReleaseRoute():
+                text = self._directing(action)
             case EnsureAutoscaler() | DeleteAutoscaler() | EnsureBudget() | DeleteBudget():
                 text = self._scaling(action)
             case _:
                 assert_never(action)
         return text
+
+    def _directing(self, action: Directing) -> str:
+        match action:
+            case Route(to=to):
+                return f"traffic to {self._traffic(to)}"
+            case Preview(revision=name):
+                return "no preview" if name is None else f"preview shows {self._name(name)}"
+            case Weigh(to=to):
+                return f"HTTPRoute: {self._weights(to)}"
+            case ReleaseRoute(route=left):
+                return f"delete the HTTPRoute {left.name}" if left.own else f"leave the HTTPRoute {left.name} alone"
+
+    def _weights(self, to: Weighted) -> str:
+        parts = [f"{share.weight} % to {self._name(share.revision)}" for share in to.shares]
+        parts += [f"by header to {self._name(to.named)}"] if to.named else []
+        parts += [f"copies of {to.shadow.percent} % to {self._name(to.shadow.revision)}"] if to.shadow else []
+        return ", ".join(parts)
 
     def _scaling(self, action: Scaling) -> str:
         match action:
@@ -175,13 +195,6 @@ class Story:
                 return f"disruption budget: {budget.model_dump(exclude_none=True)}"
             case DeleteBudget():
                 return "no disruption budget"
-
-    def _direct(self, action: Directing) -> str:
-        match action:
-            case Route(to=to):
-                return f"traffic to {self._traffic(to)}"
-            case Preview(revision=name):
-                return "no preview" if name is None else f"preview shows {self._name(name)}"
 
     def _inside_pods(self, action: WriteSplit | Nudge) -> str:
         match action:

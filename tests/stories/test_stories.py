@@ -1,6 +1,7 @@
 """Each story is played in the simulated world and compared with `golden/NAME.txt`, which is there to be read."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from tests.world import bundles
 from volary.api.v1alpha1 import Phase
 from volary.common.reasons import Reason
 from volary.planning.model import Problem
+from volary.planning.weighted import Share, Weighted
 
 GOLDEN = Path(__file__).parent / "golden"
 Play = Callable[[], Story]
@@ -551,6 +553,100 @@ def somebody_scales_where_no_number_is_given() -> Story:
     told.goes_on(seconds=30)
     told.deploys("2.0.0")
     told.goes_on(minutes=5)
+    return told
+
+
+# ---- through a gateway ------------------------------------------------------------------------------
+
+
+def gated(*weights: int, **traffic: Any) -> dict[str, Any]:
+    """`spec.rollout` with exact weights."""
+    steps = [{"weight": weight, "duration": "1m"} for weight in weights]
+    through = {"gateway": {"parentRefs": [{"name": "edge"}]}} | traffic
+    return {"steps": steps, "traffic": through, "analysis": {"interval": "20s"}}
+
+
+@ends(Phase.SERVING)
+def exact_weights_by_a_gateway() -> Story:
+    told = serving("A gateway gives exact weights: 5 % with one pod of three, 80 % before promotion", rollout=gated(5, 80, header={}))
+    told.deploys("2.0.0")
+    told.goes_on(minutes=5)
+    return told
+
+
+@ends(Phase.ROLLED_BACK)
+def errors_roll_back_through_a_gateway() -> Story:
+    told = serving("A fifth of the requests fails: the weight goes first, then the pods", {"2.0.0": bundles.FAILING}, rollout=gated(25, 50))
+    told.deploys("2.0.0")
+    told.goes_on(minutes=10)
+    return told
+
+
+@ends(Phase.ROLLED_BACK)
+def a_shadow_fails() -> Story:
+    mirror = {"percent": 50, "duration": "2m"}
+    told = serving("Copies of requests show errors that no client sees", {"2.0.0": bundles.FAILING}, rollout=gated(50, mirror=mirror))
+    told.deploys("2.0.0")
+    told.goes_on(minutes=10)
+    return told
+
+
+@ends(Phase.SERVING)
+def a_shadow_becomes_a_canary() -> Story:
+    told = serving("A shadow that answers well takes traffic", rollout=gated(50, mirror={"percent": 100}))
+    told.deploys("2.0.0")
+    told.goes_on(minutes=5)
+    return told
+
+
+@ends(Phase.SERVING)
+def no_gateway_api_at_first() -> Story:
+    told = serving("The spec asks for a gateway on a cluster without Gateway API: stable serves on, the canary waits")
+    told.world.cluster.httproutes = False
+    told.edits("spec.rollout.traffic.gateway", rollout=gated(25))
+    told.deploys("2.0.0")
+    told.goes_on(minutes=2)
+    told.says("Gateway API is installed")
+    told.world.cluster.httproutes = True
+    told.goes_on(minutes=5)
+    return told
+
+
+@ends(Phase.SERVING)
+def the_gateway_refuses_the_route() -> Story:
+    told = serving("The gateway does not accept the HTTPRoute: no weight moves", rollout=gated(25))
+    told.says("the listener takes no more routes")
+    told.world.cluster.gateway = "Gateway edge: Accepted is False: NotAllowedByListeners"
+    told.deploys("2.0.0")
+    told.goes_on(minutes=2)
+    told.says("the listener takes them again")
+    told.world.cluster.gateway = None
+    told.goes_on(minutes=5)
+    return told
+
+
+@ends(Phase.SERVING)
+def from_a_plain_service_to_a_gateway_and_back() -> Story:
+    told = serving("In the middle of a canary, from a plain Service to a gateway and back")
+    plain = told.world.spec.rollout.model_dump(by_alias=True)
+    told.deploys("2.0.0")
+    told.goes_on(seconds=40)
+    told.edits("spec.rollout.traffic.gateway", rollout=plain | {"traffic": gated()["traffic"]})
+    told.goes_on(seconds=30)
+    told.edits("no spec.rollout.traffic", rollout=plain)
+    told.goes_on(minutes=5)
+    return told
+
+
+@ends(Phase.SERVING)
+def somebody_else_sets_weights() -> Story:
+    told = serving("Somebody else sets weights, again and again: they are put back at most twice a minute", rollout=gated(25))
+    theirs = Weighted(shares=(Share("0000000000", 100),))
+    for _ in range(12):
+        told.says("somebody writes the HTTPRoute")
+        told.world.cluster.weigh(replace(theirs, shares=(*(told.world.cluster.weighted or theirs).shares[:1], Share("0000000000", 0))))
+        told.goes_on(seconds=5)
+    told.goes_on(minutes=2)
     return told
 
 

@@ -32,6 +32,7 @@ _ROOTS = {
     "Event": ("/api/v1", "events"),
     "Secret": ("/api/v1", "secrets"),
     "EndpointSlice": ("/apis/discovery.k8s.io/v1", "endpointslices"),
+    "HTTPRoute": ("/apis/gateway.networking.k8s.io/v1", "httproutes"),
     "Lease": ("/apis/coordination.k8s.io/v1", "leases"),
 }
 

@@ -43,6 +43,7 @@ from volary.planning.model import (
     Preview,
     Problem,
     RecordRevision,
+    ReleaseRoute,
     Revision,
     Route,
     Scaling,
@@ -50,14 +51,17 @@ from volary.planning.model import (
     StartCheck,
     StartPreflight,
     Traffic,
+    Weigh,
     Workload,
     WriteSplit,
 )
 from volary.planning.shape import carrier
+from volary.planning.weighted import HttpRoute, NoRoute, Routed, Unroutable, Weighted
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ROUTING_LAG = timedelta(seconds=1)  # until the nodes know a Service's new selector
 DRAIN = timedelta(seconds=5)  # a pod that is told to end goes on serving for so long
+TAKE_OVER = timedelta(milliseconds=300)  # until the gateway has taken a changed HTTPRoute over
 PREFLIGHT_TIME = timedelta(seconds=3)
 
 
@@ -143,6 +147,9 @@ class Cluster:
     budget: DisruptionBudget | None = None
     pods: list[ModelPod] = field(default_factory=list)
     traffic: Traffic = field(default_factory=NoService)
+    weighted: Weighted | None = None  # what the HTTPRoute says; all requests come through the gateway then
+    gateway: str | None = None  # why the gateway does not accept the HTTPRoute
+    httproutes: bool = True  # whether the cluster has the kind
     preview: str | None = None  # revision that the preview Service selects
     served: bool = False  # clients had an answer once
     lost: float = 0.0  # requests that found no pod after that
@@ -152,6 +159,7 @@ class Cluster:
     outside: Others = field(default_factory=Others)
     watch: Callable[[], None] = lambda: None
     _routes: list[tuple[datetime, Traffic]] = field(default_factory=list)
+    _weights: list[tuple[datetime, Weighted | None]] = field(default_factory=list)
     _random: random.Random = field(default_factory=random.Random)
     _attempts: dict[str, int] = field(default_factory=dict)
     _uid: int = 0
@@ -169,8 +177,8 @@ class Cluster:
                 self._preflight(action, version)
             case RecordRevision(revision=revision):
                 self.revisions[revision.id] = revision
-            case MarkRevision(revision=name, promoted=promoted, failed=failed):
-                self.revisions[name] = replace(self.revisions[name], promoted=promoted, failed=failed)
+            case MarkRevision(revision=name, promoted=promoted, failed=failed, asked=asked):
+                self.revisions[name] = replace(self.revisions[name], promoted=promoted, failed=failed, asked=asked)
             case DeleteRevision(revision=name):
                 self.revisions.pop(name, None)
             case EnsureWorkload(revision=revision, replicas=replicas, floating=floating):
@@ -180,7 +188,7 @@ class Cluster:
                 self._scale(action)
             case DeleteWorkload(revision=name):
                 self.delete(name)
-            case Route() | Preview():
+            case Route() | Preview() | Weigh() | ReleaseRoute():
                 self._direct(action)
             case WriteSplit() | Nudge():
                 self._inside_pods(action)
@@ -223,6 +231,10 @@ class Cluster:
                 self.route(to)
             case Preview(revision=name):
                 self.preview = name
+            case Weigh(to=weights):
+                self.weigh(weights)
+            case ReleaseRoute():
+                self.weigh(None)
 
     def _scale(self, action: Scaling) -> None:
         match action:
@@ -250,6 +262,11 @@ class Cluster:
     def route(self, to: Traffic) -> None:
         self.traffic = to
         self._routes.append((self.now + ROUTING_LAG, to))
+
+    def weigh(self, to: Weighted | None) -> None:
+        """The HTTPRoute is written, by whomever, or deleted."""
+        self.weighted = to
+        self._weights.append((self.now + TAKE_OVER, to))
 
     def delete(self, revision: str) -> None:
         """The Deployment at once, its pods by garbage collection."""
@@ -335,9 +352,19 @@ class Cluster:
     def carried(self, carrier: str) -> set[str]:
         """Revisions that get requests where this Deployment gets them."""
         written = self.splits.get(carrier)
-        if written is None or written.split is None:
-            return {carrier}
+        if written is None or written.split is None:  # the pods go on with what they have
+            holds = (pod.hold for pod in self._own(carrier) if pod.hold is not None)
+            return {name for hold in holds for name, weight in hold.weights.items() if weight > 0} or {carrier}
         return {share.revision for share in written.split.shares if share.weight > 0}
+
+    def http_route(self) -> HttpRoute:
+        """As an operator sees it."""
+        if not self.httproutes:
+            return Unroutable(Reason.GATEWAY_ABSENT, "the cluster has no HTTPRoutes")
+        if self.weighted is None:
+            return NoRoute()
+        taken_over = not self._weights or self._weights[-1][0] <= self.now
+        return Routed(to=self.weighted, current=taken_over, problem=self.gateway)
 
     def targeted(self) -> set[str]:
         """Revisions that the Service selects, whether or not they have a ready pod."""
@@ -377,6 +404,7 @@ class Cluster:
         yield from (job.ends for job in self.jobs.values() if job.problem is None)
         yield from (time for time, _ in self._routes)
         yield from self.outside.times()
+        yield from (time for time, _ in self._weights)
         for pod in self.pods:
             if pod.hold is not None and not (news and pod.ready):
                 yield from pod.hold.times()
@@ -396,6 +424,8 @@ class Cluster:
         self.pods = [pod for pod in self.pods if pod.gone is None or pod.gone > self.now]
         while len(self._routes) > 1 and self._routes[1][0] <= self.now:
             self._routes.pop(0)
+        while len(self._weights) > 1 and self._weights[1][0] <= self.now:
+            self._weights.pop(0)
         self._control()
         self.watch()
 
@@ -444,6 +474,10 @@ class Cluster:
         requests = self.rate * (until - self.now).total_seconds() + self._owed
         self.outside.replay(self.pods, self._bundle_of, until - self.now)
         self.now = until
+        weighted = self._taken_over()
+        if weighted is not None:
+            self._serve_weighted(requests, weighted)
+            return
         endpoints = self.endpoints()
         self.served = self.served or bool(endpoints)
         if not endpoints:
@@ -453,17 +487,42 @@ class Cluster:
         each = int(requests / len(endpoints))
         self._owed = requests - each * len(endpoints)
         for pod in endpoints:
-            if pod.hold is not None:
-                pod.hold.serve(each, self._loads, self._errors)
-                continue
-            bundle = self._bundle_of(pod)
-            pod.requests += each
-            pod.slow += each * bundle.slow
-            pod.odd += each * bundle.odd
-            pod.errors += min(each, int(each * bundle.errors + self._random.random()))
+            self._ask(pod, each)
+
+    def _ask(self, pod: ModelPod, requests: int) -> None:
+        if pod.hold is not None:
+            pod.hold.serve(requests, self._loads, self._errors)
+            return
+        bundle = self._bundle_of(pod)
+        pod.requests += requests
+        pod.slow += requests * bundle.slow
+        pod.odd += requests * bundle.odd
+        pod.errors += min(requests, int(requests * bundle.errors + self._random.random()))
 
     def _errors(self, revision: str, requests: int) -> int:
         return min(requests, int(requests * self._loads(revision).errors + self._random.random()))
+
+    def _taken_over(self) -> Weighted | None:
+        """What the gateway goes by."""
+        reached = [to for time, to in self._weights if time <= self.now]
+        return reached[-1] if reached else None
+
+    def _serve_weighted(self, requests: float, weighted: Weighted) -> None:
+        """Each share goes to the ready pods of its revision; where there are none, it is lost."""
+        self._owed = 0.0
+        for share in weighted.shares:
+            part = requests * share.weight / 100
+            pods = [pod for pod in self.pods if pod.ready and pod.revision == share.revision]
+            self.served = self.served or bool(pods)
+            self.lost += part if self.served and not pods else 0.0
+            self._answer(pods, part)
+        shadow = weighted.shadow
+        if shadow is not None:
+            self._answer([pod for pod in self.pods if pod.ready and pod.revision == shadow.revision], requests * shadow.percent / 100)
+
+    def _answer(self, pods: list[ModelPod], requests: float) -> None:
+        for pod in pods:
+            self._ask(pod, int(requests / len(pods) + self._random.random()))
 
 
 def _selects(traffic: Traffic, pod: ModelPod) -> bool:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from tests.world.world import Turn, World
 from volary.api.v1alpha1 import ModelDeploymentStatus, Phase, RolloutStatus
 from volary.common.reasons import Reason
-from volary.planning import checks, evidence, identity, jobs, perspective, scaling, shape
+from volary.planning import checks, evidence, exact, identity, jobs, perspective, scaling, shape
 from volary.planning.holdings import State, Written
 from volary.planning.model import (
     Action,
@@ -15,6 +15,7 @@ from volary.planning.model import (
     DeletePreflight,
     DeleteRevision,
     DeleteWorkload,
+    Directing,
     EnsureWorkload,
     Level,
     MarkRevision,
@@ -22,18 +23,21 @@ from volary.planning.model import (
     Nudge,
     Observed,
     Only,
+    PreflightEnded,
     Preview,
     RecordRevision,
+    ReleaseRoute,
     Revision,
     Route,
     Shared,
     StartCheck,
-    Traffic,
+    Weigh,
     Workload,
     WriteSplit,
 )
 from volary.planning.plan import plan
 from volary.planning.roles import Roles, assign
+from volary.planning.weighted import Routed, Weighted
 
 TERMINAL = {Phase.SERVING, Phase.ROLLED_BACK, Phase.REFUSED, Phase.FAILED, Phase.PAUSED}
 
@@ -84,11 +88,12 @@ class Guard:
         if isinstance(cluster.traffic, NoService):
             return
         able = {roles.stable.id} if roles.stable else set()
-        if roles.candidate is not None and memory is not None and memory.revision == roles.candidate.id and memory.step >= 0:
+        plain = not exact.wanted(turn.desired)  # with a gateway the plain Service never sees a canary
+        if plain and roles.candidate is not None and memory is not None and memory.revision == roles.candidate.id and memory.step >= 0:
             able |= {roles.candidate.id} if not turn.observed.strangers else set()  # they would get traffic too
         able = {name for name in able if cluster.lasting(name) > 0}
         assert selected or not able, f"{able} could serve, but traffic goes to {cluster.traffic}"
-        failed = {name for name in selected if cluster.revisions[name].failed}
+        failed = {name for name in selected if name in cluster.revisions and cluster.revisions[name].failed}
         if failed and roles.stable is not None:
             enough = min(_pods(turn), *(cluster.ready(name) for name in failed))
             assert cluster.lasting(roles.stable.id) < enough, f"a failed revision keeps its traffic though stable could take it: {failed}"
@@ -199,7 +204,9 @@ def _requests_have_effect(turn: Turn) -> None:
     checked_again = any(isinstance(action, DeletePreflight) for action in turn.plan.actions)
     before = turn.desired.status.rollout
     noted = rollout is not None and _is_noted(request.value, rollout, before.step if before else -1)
-    assert marks or checked_again or noted, f"{request.value} is done and had no effect"
+    begun = any(r.asked.split(" after ")[0] == request.value for r in turn.observed.revisions)  # by an operator that died over it
+    unresolved = request.value.startswith("retry") and not isinstance(turn.observed.preflight, PreflightEnded)
+    assert marks or checked_again or begun or unresolved or noted, f"{request.value} is done and had no effect"
 
 
 def _is_noted(request: str, memory: RolloutStatus, before: int) -> bool:
@@ -236,11 +243,11 @@ def _ready_is_true(turn: Turn) -> None:
     revision = next(r for r in observed.revisions if r.id == status.stable.revision)
     assert revision.version == turn.desired.spec.model.version
     assert observed.ready(revision.id) >= _pods(turn)
-    traffic: Traffic = observed.traffic
+    after = turn.observed
     for action in turn.plan.actions:
-        traffic = action.to if isinstance(action, Route) else traffic
+        after = _after(action, after)
         assert not isinstance(action, WriteSplit) or action.split.shares[0].weight == 100
-    assert traffic in {Only(revision.id), Only(shape.carrier(revision))}
+    assert perspective.by_revision(after).traffic == Only(revision.id)
 
 
 def _walk(turn: Turn, request: str) -> None:
@@ -251,13 +258,15 @@ def _walk(turn: Turn, request: str) -> None:
         seen = _after(action, seen)
 
 
-def _after(action: Action, seen: Observed) -> Observed:
+def _after(action: Action, seen: Observed) -> Observed:  # noqa: PLR0911 -- one return a kind of action
     """Marks, records and routes at once; pods only in time."""
     match action:
         case RecordRevision() | MarkRevision():
             return _marked(action, seen)
         case Route(to=to):
             return replace(seen, traffic=to)
+        case Weigh(to=to):
+            return replace(seen, route=Routed(to=to, current=False))
         case EnsureWorkload(revision=revision, replicas=replicas):
             workload = seen.workload(revision.id) or Workload(revision=revision.id, replicas=replicas)
             others = tuple(w for w in seen.workloads if w.revision != revision.id)
@@ -274,8 +283,8 @@ def _marked(action: RecordRevision | MarkRevision, seen: Observed) -> Observed:
     match action:
         case RecordRevision(revision=revision):
             return seen.mark(revision)
-        case MarkRevision(revision=name, promoted=promoted, failed=failed):
-            return seen.mark(replace(_find(seen, name), promoted=promoted, failed=failed))
+        case MarkRevision(revision=name, promoted=promoted, failed=failed, asked=asked):
+            return seen.mark(replace(_find(seen, name), promoted=promoted, failed=failed, asked=asked))
 
 
 def _find(seen: Observed, name: str) -> Revision:
@@ -286,8 +295,10 @@ def _is_allowed(action: Action, seen: Observed, turn: Turn, request: str) -> Non
     roles = assign(seen, request)
     in_use = {r.id for r in (roles.stable, roles.candidate, roles.wanted) if r is not None}
     match action:
-        case EnsureWorkload() | DeleteWorkload() | Route():
+        case EnsureWorkload() | DeleteWorkload() | Route() | Preview() | Weigh() | ReleaseRoute():
             _is_allowed_outside(action, shape.carried(seen), turn, shape.carried_roles(roles))
+        case StartCheck() | DeleteCheck():
+            _judges_the_candidate(action, seen, roles.candidate)
         case WriteSplit():
             _is_allowed_inside(action, seen, roles)
         case Nudge(pod=name, generation=generation):
@@ -331,7 +342,7 @@ def _is_allowed_inside(action: WriteSplit, seen: Observed, roles: Roles) -> None
             assert held.state is State.READY, f"{name} gets requests and is not proved in pod {pod.name}"
 
 
-def _is_allowed_outside(action: EnsureWorkload | DeleteWorkload | Route, seen: Observed, turn: Turn, roles: Roles) -> None:
+def _is_allowed_outside(action: EnsureWorkload | DeleteWorkload | Directing, seen: Observed, turn: Turn, roles: Roles) -> None:
     """Deployments and the Service; revisions that share pods go by their shape."""
     stable = roles.stable
     match action:
@@ -339,12 +350,16 @@ def _is_allowed_outside(action: EnsureWorkload | DeleteWorkload | Route, seen: O
             _pods_are_right(revision, replicas, seen, turn, stable)
         case DeleteWorkload(revision=name):
             assert stable is None or name != stable.id, "stable's pods are deleted"
+            before = turn.observed.route
+            assert not isinstance(before, Routed) or before.current, f"{name} goes before the gateway has taken the last route over"
+            reached = {found for route in (before, seen.route) if isinstance(route, Routed) for found in route.to.revisions}
+            assert name not in reached, f"{name} goes, and the gateway reaches it"
             alone = seen.traffic == Only(name) or (
                 isinstance(seen.traffic, Shared) and not any(w.ready for w in seen.workloads if w.revision != name)
             )
             assert not alone or seen.ready(name) == 0, f"{name} serves alone and is deleted"
-        case StartCheck() | DeleteCheck():
-            _judges_the_candidate(action, seen, roles.candidate)
+        case Weigh(to=to):
+            _weights_are_able(to, seen, turn)
         case Route(to=Only(revision=name)):
             _is_able(name, seen, _pods(turn))
         case Route(to=Shared()):
@@ -357,8 +372,25 @@ def _is_allowed_outside(action: EnsureWorkload | DeleteWorkload | Route, seen: O
         case Preview(revision=str() as name):
             assert roles.candidate is not None, "a preview without a candidate"
             assert name == roles.candidate.id, "the preview is not the candidate"
-        case _:
-            raise AssertionError(action)
+        case Route() | Preview() | ReleaseRoute():
+            pass
+
+
+def _weights_are_able(to: Weighted, seen: Observed, turn: Turn) -> None:
+    """No share goes to a revision without a ready pod, and more than before only to one with the pods for it."""
+    assert sum(share.weight for share in to.shares) == 100
+    before = seen.route.to if isinstance(seen.route, Routed) else None
+    if before is None or not any(share.weight for share in before.shares):
+        return  # a new route follows the Service
+    able = any(workload.ready for workload in seen.workloads)
+    for share in to.shares:
+        assert seen.ready(share.revision) > 0 or not able, f"{share.weight} % go to {share.revision}, which has no ready pod"
+        grows = share.weight > before.percent(share.revision)
+        alone = share.weight == 100
+        enough = exact.pods(replace(turn.desired, found=_pods(turn)), share.weight)
+        assert alone or not grows or seen.ready(share.revision) >= enough, "weight without pods"
+    for extra in (to.named, to.shadow.revision if to.shadow else None):
+        assert extra is None or seen.ready(extra) > 0, f"{extra} is reached and has no ready pod"
 
 
 def _pods_are_right(revision: Revision, replicas: int, seen: Observed, turn: Turn, stable: Revision | None) -> None:

@@ -24,6 +24,7 @@ from volary.planning.model import (
 from volary.planning.outside import Outside
 from volary.planning.plan import plan
 from volary.planning.roles import Roles, assign
+from volary.planning.weighted import LeftRoute, NotAsked
 
 IMAGES = Images(agent="agent:1", server="server:1")
 SOON = timedelta(milliseconds=200)  # until the operator hears of a change
@@ -121,6 +122,8 @@ class World:
             traffic=cluster.traffic,
             written=tuple(cluster.splits.values()),
             holdings=cluster.holdings(),
+            route=cluster.http_route() if self.spec.rollout.traffic else NotAsked(),
+            left=LeftRoute(name="fraud", own=True) if not self.spec.rollout.traffic and cluster.weighted else None,
             preview=cluster.preview,
             outside=self._outside(desired),
             sample=Sample(at=cluster.now, counts=cluster.counts()) if due else None,

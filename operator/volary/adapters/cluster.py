@@ -28,7 +28,7 @@ from volary.common.reasons import Reason
 Body = dict[str, Any]  # a Kubernetes object, spelled as in JSON
 
 TIMEOUT = 10.0  # seconds for one request
-PAGE = 500  # objects per page of a list
+PAGE = 200  # objects per page of a list
 _MESSAGE_LIMIT = 400
 # Two answers of the API server to server-side apply that say something else than they mean.
 _REFUSALS = ("failed to create typed patch object",)  # 500 for an unknown field of a built-in kind
@@ -64,9 +64,12 @@ MODEL_DEPLOYMENTS = Kind(names.GROUP, names.VERSION, names.KIND, names.PLURAL)
 CONFIG_MAPS = Kind("", "v1", "ConfigMap", "configmaps")
 CONTROLLER_REVISIONS = Kind("apps", "v1", "ControllerRevision", "controllerrevisions")
 DEPLOYMENTS = Kind("apps", "v1", "Deployment", "deployments")
+GATEWAYS = Kind("gateway.networking.k8s.io", "v1", "Gateway", "gateways")
+GATEWAY_CLASSES = Kind("gateway.networking.k8s.io", "v1", "GatewayClass", "gatewayclasses")  # of the whole cluster
 DISRUPTION_BUDGETS = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
 AUTOSCALERS = Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 EVENTS = Kind("", "v1", "Event", "events")
+HTTP_ROUTES = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
 JOBS = Kind("batch", "v1", "Job", "jobs")
 LEASES = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 PODS = Kind("", "v1", "Pod", "pods")
@@ -80,8 +83,12 @@ _KINDS = {
         CONFIG_MAPS,
         CONTROLLER_REVISIONS,
         DEPLOYMENTS,
-        DISRUPTION_BUDGETS,
         EVENTS,
+        GATEWAYS,
+        GATEWAY_CLASSES,
+        HTTP_ROUTES,
+        AUTOSCALERS,
+        DISRUPTION_BUDGETS,
         JOBS,
         LEASES,
         PODS,
@@ -119,12 +126,15 @@ class Cluster(Protocol):
     """What Volary asks of a Kubernetes API."""
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Body | None:
-        """One object, None where there is none."""
+        """One object, None where there is none; one of the whole cluster is in the namespace ""."""
 
     async def list(
         self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str | None] | None = None, *, metadata_only: bool = False
     ) -> list[Body]:
         """All objects of a namespace (None: of all) that carry the labels (value None: any value)."""
+
+    async def schema(self, kind: Kind) -> Body | None:
+        """OpenAPI schema of the kind, None where the cluster does not serve it."""
 
     async def apply(self, body: Body, *, manager: str = names.FIELD_MANAGER) -> Body:
         """Make the object so: server-side apply, conflicts won. `metadata.uid`, if given, must match.
@@ -141,8 +151,8 @@ class Cluster(Protocol):
     async def replace(self, body: Body) -> Body:
         """Replace by `metadata.resourceVersion`; Conflict where that is not the present one."""
 
-    async def patch(self, kind: Kind, namespace: str, name: str, patch: Body) -> Body:
-        """JSON merge patch; for people's requests and for what is not the controller's own, such as a note on a pod."""
+    async def patch(self, kind: Kind, namespace: str, name: str, patch: Body, *, manager: str = names.PERSON) -> Body:
+        """JSON merge patch, of objects that are not the controller's; `metadata.resourceVersion`, if given, must match."""
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         """Delete this very object (Conflict where it is another one by now) and, later, its dependents. Gone is fine."""
@@ -176,7 +186,7 @@ class KubernetesCluster:
     async def list(
         self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str | None] | None = None, *, metadata_only: bool = False
     ) -> list[Body]:
-        """All pages of a list. `kind` and `apiVersion`, which lists leave out, are put back."""
+        """All pages of a list. `kind` and `apiVersion`, which lists leave out, are put back; `managedFields`, half of it, go."""
         query = [("limit", str(PAGE)), *([("labelSelector", selector(labels))] if labels else [])]
         accept = _METADATA_ONLY if metadata_only else _JSON
         items: list[Body] = []
@@ -184,10 +194,21 @@ class KubernetesCluster:
         while True:
             page = [*query, ("continue", onward)] if onward else query
             answer = await self._call("GET", kind, kind.path(namespace), query=page, accept=accept, verb="list")
-            items += ({**item, "apiVersion": kind.api_version, "kind": kind.name} for item in answer.get("items") or ())
+            items += (_listed(kind, item) for item in answer.get("items") or ())
             onward = answer.get("metadata", {}).get("continue", "")
             if not onward:
                 return items
+
+    async def schema(self, kind: Kind) -> Body | None:
+        """Out of the OpenAPI document of the kind's group, which every authenticated user may read."""
+        root = "apis" if kind.group else "api"
+        try:
+            document = await self._call("GET", kind, f"/openapi/v3/{root}/{kind.api_version}")
+        except NotFound:
+            return None
+        wanted = {"group": kind.group, "version": kind.version, "kind": kind.name}
+        schemas: Iterable[Body] = document.get("components", {}).get("schemas", {}).values()
+        return next((schema for schema in schemas if wanted in schema.get("x-kubernetes-group-version-kind", ())), None)
 
     async def apply(self, body: Body, *, manager: str = names.FIELD_MANAGER) -> Body:
         """Server-side apply of the object without its status."""
@@ -209,9 +230,9 @@ class KubernetesCluster:
         query = [("fieldManager", names.FIELD_MANAGER)]
         return await self._call("PUT", kind, kind.path(metadata["namespace"], metadata["name"]), body=body, query=query)
 
-    async def patch(self, kind: Kind, namespace: str, name: str, patch: Body) -> Body:
-        """PATCH with a merge patch, under another field manager than the controller's."""
-        query = [("fieldManager", f"kubectl-{names.FIELD_MANAGER}")]
+    async def patch(self, kind: Kind, namespace: str, name: str, patch: Body, *, manager: str = names.PERSON) -> Body:
+        """PATCH with a merge patch."""
+        query = [("fieldManager", manager)]
         return await self._call("PATCH", kind, kind.path(namespace, name), body=patch, query=query, content=_MERGE)
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
@@ -256,6 +277,11 @@ class KubernetesCluster:
         finally:
             self._count(verb or method.lower(), kind.plural, code)
         return _answer(kind, method, answer.status, text, answer.headers)
+
+
+def _listed(kind: Kind, item: Body) -> Body:
+    item["metadata"].pop("managedFields", None)
+    return {**item, "apiVersion": kind.api_version, "kind": kind.name}
 
 
 def selector(labels: Mapping[str, str | None]) -> str:

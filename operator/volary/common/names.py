@@ -6,6 +6,7 @@ KIND = "ModelDeployment"
 PLURAL = "modeldeployments"
 API_VERSION = f"{GROUP}/{VERSION}"
 FIELD_MANAGER = "volary"
+PERSON = "kubectl-volary"  # field manager of the command line
 SCALE_MANAGER = "volary-scale"  # holds a number of pods until somebody else changes it
 
 # Labels on everything the operator makes.
@@ -24,6 +25,7 @@ PROMOTED_ANNOTATION = f"{GROUP}/promoted"  # on a ControllerRevision: ordinal of
 FAILED_ANNOTATION = f"{GROUP}/failed"  # on a ControllerRevision: JSON {reason, message, at}
 REVISIONS_ANNOTATION = f"{GROUP}/revisions"  # on pods: generation of the file of revisions; a change makes the kubelet mount it anew
 WRITTEN_ANNOTATION = f"{GROUP}/written-at"  # on the ConfigMap of revisions: when its generation was written
+ASKED_ANNOTATION = f"{GROUP}/asked"  # on a ControllerRevision: the request that made the present marks
 
 # In a model pod.
 SERVER_CONTAINER = "server"

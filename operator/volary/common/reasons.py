@@ -112,6 +112,11 @@ class Reason(StrEnum):
     QUERY_FAILED = "QueryFailed"
     JOB_FAILED = "JobFailed"
     QUERIES_UNAVAILABLE = "QueriesUnavailable"
+    # A gateway
+    GATEWAY_ABSENT = "GatewayAbsent"
+    GATEWAY_NOT_READY = "GatewayNotReady"
+    GATEWAY_UNSUPPORTED = "GatewayUnsupported"
+    ROUTE_UNUSABLE = "RouteUnusable"
     # The operator itself
     API_UNAVAILABLE = "ApiUnavailable"
     INTERNAL_ERROR = "InternalError"
@@ -306,6 +311,22 @@ REASONS: Mapping[Reason, Meaning] = MappingProxyType(
             Kind.USER,
             "The spec has Prometheus queries and this operator has no Prometheus; no canary passes.",
             "Set VOLARY_PROMETHEUS_URL of the operator, or mark the queries dryRun.",
+        ),
+        Reason.GATEWAY_ABSENT: Meaning(
+            Kind.USER,
+            "The cluster has no HTTPRoutes, or Volary may not read them; what serves goes on serving.",
+            "Install Gateway API and the ClusterRole volary-gateway, or remove spec.rollout.traffic.",
+        ),
+        Reason.GATEWAY_NOT_READY: Meaning(
+            Kind.WAITING, "The gateway has not accepted the HTTPRoute; no weight moves before it does.", "The message is the gateway's."
+        ),
+        Reason.GATEWAY_UNSUPPORTED: Meaning(
+            Kind.USER, "The installed Gateway API lacks a field that the spec needs.", "The message names it; remove it from the spec."
+        ),
+        Reason.ROUTE_UNUSABLE: Meaning(
+            Kind.USER,
+            "The HTTPRoute is not there, is somebody else's, or has no backendRef to the model's Service.",
+            "The message says which.",
         ),
         Reason.API_UNAVAILABLE: Meaning(Kind.TRANSIENT, "The Kubernetes API refuses or does not answer."),
         Reason.INTERNAL_ERROR: Meaning(Kind.TRANSIENT, "A fault in Volary.", "Please report it with the operator's log."),

@@ -31,7 +31,7 @@ class Settings:
     lease_name: str = "volary"
     identity: str = ""  # of this process among its replicas; empty: host name and a random part
     relist: float = 300.0  # seconds between two looks at everything
-    silence: float = 180.0  # seconds without an event after which a watch is compared with a list
+    silence: float = 50.0  # seconds without an event after which a watch is compared with a list
 
     @property
     def address(self) -> tuple[str, int]:

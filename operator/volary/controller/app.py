@@ -30,9 +30,10 @@ from volary.controller import health
 from volary.controller.events import Events
 from volary.controller.leader import Fenced, Leader
 from volary.controller.meters import Meters
-from volary.controller.observe import Observer, Outsiders
+from volary.controller.observe import SURVEYED, Observer, Outsiders
 from volary.controller.queue import Queue
 from volary.controller.reconcile import Reconciler
+from volary.controller.survey import Survey
 from volary.controller.watchdog import Watchdog
 from volary.controller.watches import Backoffs, Sight, Watches
 from volary.controller.workers import Worker
@@ -77,10 +78,11 @@ class App:
         self.queue = Queue(time.monotonic, random.random)
         self.leader = self._elect(connection) if settings.leader_election else None
         writer: Cluster = Fenced(self.cluster, self.leader) if self.leader else self.cluster
-        self.watchdog = Watchdog(self.cluster, settings, self.queue.add, self._watch_anew, time.monotonic)
+        survey = Survey(self.cluster, SURVEYED, settings.namespaces, time.monotonic)
+        self.watchdog = Watchdog(self.cluster, survey, settings, self.queue.add, self._watch_anew, time.monotonic)
         self.watches = Watches(connection, settings.namespaces, self._see, self.watchdog.begin)
         outsiders = Outsiders(HttpPrometheus(session, settings.prometheus), golden.HttpAgents(session))
-        observer = Observer(writer, HttpScraper(session), settings, agents.HttpAgents(session), outsiders)
+        observer = Observer(writer, HttpScraper(session), settings, agents.HttpAgents(session), outsiders, survey)
         reconciler = Reconciler(writer, observer, Events(writer, wall_clock, self.identity), wall_clock)
         self.workers = [Worker(self.queue, reconciler, meters, wall_clock, self.leader) for _ in range(settings.workers)]
 

@@ -4,7 +4,7 @@ Every prefix of a plan is safe, so stopping leaves nothing half done; the next l
 came. An object that is there already is written only if this ModelDeployment controls it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -14,6 +14,7 @@ from volary.adapters.cluster import (
     CONTROLLER_REVISIONS,
     DEPLOYMENTS,
     DISRUPTION_BUDGETS,
+    HTTP_ROUTES,
     JOBS,
     MODEL_DEPLOYMENTS,
     PODS,
@@ -26,10 +27,10 @@ from volary.adapters.cluster import (
     kind_of,
 )
 from volary.common.errors import Refused, Transient, VolaryError
-from volary.common.names import MANAGED_BY_LABEL, REVISIONS_ANNOTATION, SCALE_MANAGER
+from volary.common.names import FIELD_MANAGER, MANAGED_BY_LABEL, REVISIONS_ANNOTATION, SCALE_MANAGER
 from volary.common.reasons import Reason
 from volary.controller.observe import Id, Look, controlled_by
-from volary.planning import check_bodies, inplace, resources, scaling_bodies, shape
+from volary.planning import check_bodies, httproutes, inplace, resources, scaling_bodies, shape
 from volary.planning.model import (
     Action,
     Checking,
@@ -45,15 +46,19 @@ from volary.planning.model import (
     EnsureWorkload,
     MarkRevision,
     Nudge,
+    Only,
     Preview,
     RecordRevision,
+    ReleaseRoute,
     Revision,
     Route,
     Scaling,
     StartCheck,
     StartPreflight,
+    Weigh,
     WriteSplit,
 )
+from volary.planning.weighted import Weighted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +105,7 @@ class _Hands:
         self._desired = look.desired
         self._uids = dict(look.uids)
         self._revisions = {revision.id: revision for revision in look.observed.revisions}
+        self._traffic = look.observed.traffic
 
     async def do(self, action: Action) -> None:  # noqa: C901 -- one case for each action
         """One action: one or two requests."""
@@ -109,18 +115,18 @@ class _Hands:
                 await self._preflight(action)
             case RecordRevision(revision=revision):
                 await self._record(revision)
-            case MarkRevision(revision=name, promoted=promoted, failed=failed):
-                await self._record(replace(self._known(name), promoted=promoted, failed=failed))
+            case MarkRevision(revision=name, promoted=promoted, failed=failed, asked=asked):
+                await self._record(replace(self._known(name), promoted=promoted, failed=failed, asked=asked))
             case DeleteRevision(revision=name):
                 await self._delete(CONTROLLER_REVISIONS, resources.revision_name(desired.name, name))
             case EnsureWorkload(revision=revision, replicas=replicas, floating=floating):
                 await self._deploy(revision, replicas, floating=floating)
                 await self._apply(resources.revision_service(desired, revision))
-            case DeleteWorkload(revision=name):
-                await self._delete(DEPLOYMENTS, resources.revision_name(desired.name, name))
+            case DeleteWorkload(revision=name):  # the Deployment last: while it is there, the next plan deletes all again
                 await self._delete(SERVICES, resources.revision_name(desired.name, name))
                 await self._delete(CONFIG_MAPS, resources.revision_name(desired.name, name))
-            case Route() | Preview():
+                await self._delete(DEPLOYMENTS, resources.revision_name(desired.name, name))
+            case Route() | Preview() | Weigh() | ReleaseRoute():
                 await self._direct(action)
             case WriteSplit() | Nudge():
                 await self._inside_pods(action)
@@ -135,10 +141,17 @@ class _Hands:
         match action:
             case Route(to=to):
                 await self._apply(resources.service(self._desired, to))
+                self._traffic = to
             case Preview(revision=shown) if shown is not None:
                 await self._apply(resources.preview_service(self._desired, shown))
             case Preview():
                 await self._delete(SERVICES, resources.preview_name(self._desired.name))
+            case Weigh(to=to):
+                await self._weigh(to)
+            case ReleaseRoute(route=left) if left.own:
+                await self._delete(HTTP_ROUTES, left.name)
+            case ReleaseRoute(route=left):
+                await self._rewrite(left.name, lambda body: httproutes.released(self._desired, body))
 
     async def _judge(self, action: Checking) -> None:
         match action:
@@ -174,6 +187,25 @@ class _Hands:
     async def _record(self, revision: Revision) -> None:
         await self._apply(resources.controller_revision(self._desired, revision))
         self._revisions[revision.id] = revision
+
+    async def _weigh(self, to: Weighted) -> None:
+        desired, traffic = self._desired, self._desired.spec.rollout.traffic
+        if traffic is None or traffic.http_route is None:
+            await self._apply(httproutes.own(desired, to, self._revisions.values()))
+            return
+        serving = self._traffic.revision if isinstance(self._traffic, Only) else ""
+        await self._rewrite(traffic.http_route.name, lambda body: httproutes.reweighed(desired, body, to, serving))
+
+    async def _rewrite(self, name: str, rules: Callable[[Body], list[Body]]) -> None:
+        """Other rules for a user's HTTPRoute, if they are other ones and nobody has changed it meanwhile."""
+        namespace = self._desired.namespace
+        body = await self._cluster.get(HTTP_ROUTES, namespace, name)
+        if body is None:
+            return  # the next look says so
+        wanted = rules(body)
+        if wanted != body["spec"].get("rules"):
+            patch = {"metadata": {"resourceVersion": body["metadata"]["resourceVersion"]}, "spec": {"rules": wanted}}
+            await self._cluster.patch(HTTP_ROUTES, namespace, name, patch, manager=FIELD_MANAGER)
 
     def _known(self, name: str) -> Revision:
         revision = self._revisions.get(name)

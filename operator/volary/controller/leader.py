@@ -16,11 +16,12 @@ from volary.adapters.cluster import Body, Cluster, Conflict, Kind
 from volary.adapters.lease import Leases, Record, taken
 from volary.common.errors import Transient, VolaryError
 from volary.common.logs import fields
-from volary.common.names import FIELD_MANAGER
+from volary.common.names import FIELD_MANAGER, PERSON
 from volary.common.reasons import Reason
 
-DURATION = 15  # seconds a Lease is held without being renewed
-RENEW = 5.0  # seconds between two renewals, and between two looks of those who wait
+DURATION = 12  # seconds a Lease is held without being renewed
+RENEW = 4.0  # seconds between two renewals
+LOOK = 1.0  # seconds between two looks of those who wait: the next one takes over within DURATION + 2 LOOK of a death, 14 s
 RETRY = 1.0  # seconds after one that failed
 _LOG = logging.getLogger("volary.leader")
 
@@ -68,7 +69,7 @@ class Leader:
             try:
                 if await self.step():
                     on_elected()
-                pause = RENEW
+                pause = RENEW if self.holds else LOOK
             except VolaryError as error:
                 _LOG.warning("lease not renewed", extra=fields(error=str(error), remaining=round(self.remaining, 1)))
                 pause = RETRY
@@ -143,6 +144,10 @@ class Fenced:
         """As the cluster's."""
         return await self._cluster.list(kind, namespace, labels, metadata_only=metadata_only)
 
+    async def schema(self, kind: Kind) -> Body | None:
+        """As the cluster's."""
+        return await self._cluster.schema(kind)
+
     async def apply(self, body: Body, *, manager: str = FIELD_MANAGER) -> Body:
         """Fenced."""
         async with self._term():
@@ -163,10 +168,10 @@ class Fenced:
         async with self._term():
             return await self._cluster.replace(body)
 
-    async def patch(self, kind: Kind, namespace: str, name: str, patch: Body) -> Body:
+    async def patch(self, kind: Kind, namespace: str, name: str, patch: Body, *, manager: str = PERSON) -> Body:
         """Fenced."""
         async with self._term():
-            return await self._cluster.patch(kind, namespace, name, patch)
+            return await self._cluster.patch(kind, namespace, name, patch, manager=manager)
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         """Fenced."""

@@ -1,4 +1,4 @@
-"""Looks at one ModelDeployment and all that belongs to it: six requests, seven and the agents with `update: InPlace`; nothing remembered.
+"""Looks at one ModelDeployment and all that belongs to it: six requests, more for what a spec asks for; nothing remembered.
 
 Reads are live, so a plan always sees what the last one wrote. Children are found by label and
 taken for ours only if this very ModelDeployment controls them.
@@ -19,6 +19,7 @@ from volary.adapters.cluster import (
     CONTROLLER_REVISIONS,
     DEPLOYMENTS,
     DISRUPTION_BUDGETS,
+    HTTP_ROUTES,
     JOBS,
     MODEL_DEPLOYMENTS,
     PODS,
@@ -34,6 +35,8 @@ from volary.api.v1alpha1 import ModelDeployment, ModelDeploymentStatus
 from volary.common.names import AGENT_PORT, COMPONENT_LABEL, MODEL_LABEL, REQUEST_ANNOTATION, REQUEST_LABEL, SERVER_PORT
 from volary.common.reasons import Reason
 from volary.common.settings import Settings
+from volary.controller.routing import Routes
+from volary.controller.survey import Survey
 from volary.planning import checks, diagnosis, evidence, identity, inplace, jobs, labels, perspective, resources, scaling_bodies
 from volary.planning.model import Desired, Images, Observed, Pod, Preflight, Revision, Sample, Workload
 from volary.planning.outside import Outside, SeenJob
@@ -48,6 +51,9 @@ _EXTRAS: dict[Kind, Callable[[Desired], bool]] = {
     AUTOSCALERS: lambda desired: desired.spec.autoscaling is not None,
     DISRUPTION_BUDGETS: lambda desired: desired.spec.disruption_budget is not None,
 }
+
+
+SURVEYED = (MODEL_DEPLOYMENTS, *_CHILDREN, *_EXTRAS)  # all that a look needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +95,21 @@ class Observer:
     """Fills `Look`s."""
 
     def __init__(
-        self, cluster: Cluster, scraper: Scraper, settings: Settings, agents: agents.Agents, outside: Outsiders | None = None
+        self,
+        cluster: Cluster,
+        scraper: Scraper,
+        settings: Settings,
+        agents: agents.Agents,
+        outside: Outsiders | None = None,
+        survey: Survey | None = None,
     ) -> None:
         self._cluster = cluster
         self._scraper = scraper
         self._outside = outside
         self._settings = settings
         self._agents = agents
+        self._routes = Routes(cluster)
+        self._survey = survey
         self._bare: dict[Bare, tuple[str, int]] = {}  # uid and generation at which there was none, and none was asked for
 
     async def desired(self, namespace: str, name: str) -> Desired | None:
@@ -118,19 +132,34 @@ class Observer:
         desired = read(body, self._settings)
         if isinstance(desired, Unreadable):
             return desired
-        own = {
-            kind: found if kind is PODS else [one for one in found if controlled_by(one, desired.uid)]
-            for kind, found in zip(_CHILDREN, lists, strict=True)
-        }
-        own |= await self._extras(desired, marked)
-        observed = _observed(desired, own)
+        lists_by_kind = dict(zip(_CHILDREN, lists, strict=True)) | await self._extras(desired, marked)
+        return await self._complete(_look(desired, lists_by_kind), marked, now)
+
+    async def _complete(self, found: Look, marked: Mapping[str, str], now: datetime) -> Look:
+        """The same with what only some specs ask for: splits inside pods, a gateway's route, counters, verdicts from outside."""
+        desired, observed, uids = found.desired, found.observed, dict(found.uids)
         if inplace.used(desired, observed):
-            maps = await self._cluster.list(CONFIG_MAPS, namespace, marked)
-            own[CONFIG_MAPS] = [one for one in maps if controlled_by(one, desired.uid)]
-            observed = await self._held(observed, own[CONFIG_MAPS])
-        uids = {(kind_of(one), one["metadata"]["name"]): one["metadata"]["uid"] for kind in own for one in own[kind] if kind is not PODS}
+            maps = await self._cluster.list(CONFIG_MAPS, desired.namespace, marked)
+            own = [one for one in maps if controlled_by(one, desired.uid)]
+            uids |= {(CONFIG_MAPS, one["metadata"]["name"]): one["metadata"]["uid"] for one in own}
+            observed = await self._held(observed, own)
+        seen = await self._routes.look(desired, observed, now)
+        observed = replace(observed, route=seen.route, left=seen.left)
+        uids |= {(HTTP_ROUTES, desired.name): seen.uid} if seen.uid else {}
         sampled, outside = await asyncio.gather(self._sampled(desired, observed, now), self._asked(desired, observed, now))
         return Look(desired=desired, observed=replace(sampled, outside=outside), uids=uids)
+
+    def glance(self, namespace: str, name: str, now: datetime) -> Look | None:
+        """The same out of the last survey, without a request. None where a live look has to tell."""
+        lists = self._survey.claim((namespace, name)) if self._survey is not None else None
+        body = next(iter(lists[MODEL_DEPLOYMENTS]), None) if lists is not None else None
+        if lists is None or body is None or "deletionTimestamp" in body["metadata"]:
+            return None
+        desired = read(body, self._settings)
+        if isinstance(desired, Unreadable) or evidence.sample_due(desired, now) or _is_more(desired):
+            return None
+        found = _look(desired, lists)
+        return None if inplace.used(desired, found.observed) else found
 
     async def _held(self, observed: Observed, maps: Sequence[Body]) -> Observed:
         """The same with what is written for pods that hold several revisions, and what they say."""
@@ -170,7 +199,7 @@ class Observer:
         """What others say, of those whose time it is to be asked."""
         if self._outside is None:
             return observed.outside
-        request = identity.request_id(desired.spec.model, desired.model_name, desired.spec.runtime)
+        request = identity.request_id(desired.spec.model, desired.model_name, desired.spec.runtime, desired.spec.update)
         questions = checks.due(desired, assign(observed, request), now)
         rate = checks.golden_rate(desired, now)
         measurements, replies = await asyncio.gather(
@@ -182,6 +211,19 @@ class Observer:
 
 async def _nobody() -> None:
     """Nobody is asked."""
+
+
+def _is_more(desired: Desired) -> bool:
+    """Whether a survey does not show all that a look at it needs."""
+    return desired.status.rollout is not None or desired.spec.rollout.traffic is not None or desired.status.route is not None
+
+
+def _look(desired: Desired, lists: Mapping[Kind, Sequence[Body]]) -> Look:
+    """What the objects say. Children are those that this very ModelDeployment controls."""
+    kinds = (*_CHILDREN, *_EXTRAS)
+    own = {kind: lists[kind] if kind is PODS else [one for one in lists[kind] if controlled_by(one, desired.uid)] for kind in kinds}
+    uids = {(kind_of(one), one["metadata"]["name"]): one["metadata"]["uid"] for kind in own for one in own[kind] if kind is not PODS}
+    return Look(desired=desired, observed=_observed(desired, own), uids=uids)
 
 
 def read(body: Body, settings: Settings) -> Desired | Unreadable:

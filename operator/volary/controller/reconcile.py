@@ -41,6 +41,9 @@ class Reconciler:
     async def turn(self, key: Key) -> Turn:
         """One turn. Raises Transient where not even the status can be read or written."""
         now = self._clock()
+        glanced = self._observer.glance(*key, now)
+        if glanced is not None and (resting := _resting(glanced, plan(glanced.desired, glanced.observed, now))):
+            return resting
         match await self._observer.look(*key, now):
             case Gone():
                 return Turn(gone=True)
@@ -77,6 +80,12 @@ class Reconciler:
             return Turn(gone=True)  # deleted while we were at it
         await self._events.post(desired, facts)
         return Turn(facts=facts, failure=executed.failure, wake_at=wanted.wake_at, generation=desired.generation)
+
+
+def _resting(look: Look, wanted: Plan) -> Turn | None:
+    """The turn that does nothing, if that is what follows; anything else is decided on a live look."""
+    busy = wanted.actions or wanted.facts or wanted.status != look.desired.status or execute.repairs(look, ())
+    return None if busy else Turn(wake_at=wanted.wake_at, generation=look.desired.generation)
 
 
 def _trouble(desired: Desired, failure: VolaryError) -> tuple[Fact, ...]:

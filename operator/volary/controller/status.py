@@ -46,7 +46,8 @@ def with_trouble(desired: Desired, status: ModelDeploymentStatus, failure: Volar
     cause = (failure.reason, failure.message)
     trouble = _condition(desired.status.conditions, RECONCILED, "False", cause, desired.generation, now)
     conditions = (*(condition for condition in status.conditions if condition.type != RECONCILED), trouble)
-    return status.model_copy(update={"message": failure.message, "request": desired.status.request, "conditions": conditions})
+    kept = {"request": desired.status.request, "route": desired.status.route}  # whatever is recorded of them may not have come about
+    return status.model_copy(update={"message": failure.message, **kept, "conditions": conditions})
 
 
 def told(desired: Desired, failure: VolaryError) -> bool:

@@ -16,6 +16,7 @@ from volary.common.reasons import Reason
 from volary.common.settings import Settings
 from volary.controller.pulse import GRACE, Pulse
 from volary.controller.queue import Key
+from volary.controller.survey import Survey
 from volary.controller.watches import WATCHED, Sight
 
 TICK = GRACE / 2
@@ -31,9 +32,16 @@ class Watchdog:
     """Hears every event, and looks for itself when it hears nothing."""
 
     def __init__(
-        self, cluster: Cluster, settings: Settings, add: Callable[[Key], None], restart: Callable[[], None], clock: Callable[[], float]
+        self,
+        cluster: Cluster,
+        survey: Survey,
+        settings: Settings,
+        add: Callable[[Key], None],
+        restart: Callable[[], None],
+        clock: Callable[[], float],
     ) -> None:
         self._cluster = cluster
+        self._survey = survey
         self._settings = settings
         self._add = add
         self._restart = restart
@@ -46,9 +54,10 @@ class Watchdog:
         self.ticked = now
 
     def hear(self, seen: Sight) -> None:
-        """An event: remembered, and its key queued."""
+        """An event: remembered, and its key queued, unless the survey showed as much: watches begin with all there is."""
         self._pulses[seen.kind].hear(seen.namespace, seen.name, seen.version, self._clock(), deleted=seen.deleted)
-        if seen.key is not None:
+        news = self._survey.news(seen.kind, seen.namespace, seen.name, "" if seen.deleted else seen.version, seen.key)
+        if seen.key is not None and news:
             self._add(seen.key)
 
     def begin(self) -> None:
@@ -87,14 +96,16 @@ class Watchdog:
 
     async def relist(self) -> int:
         """Queues every ModelDeployment; gives their number."""
-        found = await self._list(MODEL_DEPLOYMENTS)
-        self._queue(MODEL_DEPLOYMENTS, found)
+        found = await self._survey.take()
+        for key in found:
+            self._add(key)
         self._relisted = self._clock()
         return len(found)
 
     def relist_soon(self) -> None:
-        """The next round lists everything."""
-        self._relisted = float("-inf")
+        """The next round lists everything, unless that was just done."""
+        if self._clock() - self._relisted > TICK:
+            self._relisted = float("-inf")
 
     async def _check(self, kind: Kind, pulse: Pulse) -> None:
         listed = await self._list(kind)

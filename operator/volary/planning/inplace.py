@@ -5,7 +5,7 @@
     what is in effect the agents' word; looked at again and again until it is what was written
 
 All writes are idempotent and follow from what is seen, so a crash after any of them is made good
-by the next look. Between Deployments (another shape, or `update: Replace`) `traffic.steer` decides.
+by the next look. Between Deployments (another shape, or `update: Replace`) `routes.steer` decides.
 """
 
 from collections.abc import Collection, Iterator
@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 from volary.api.v1alpha1 import Update
 from volary.bundle.split import Split
-from volary.planning import shape, traffic
+from volary.planning import routes, shape
 from volary.planning.course import Course
 from volary.planning.holdings import Holding, State, Written
 from volary.planning.model import Action, DeleteWorkload, Desired, Nudge, Observed, Pod, WriteSplit
@@ -39,7 +39,7 @@ def used(desired: Desired, seen: Observed) -> bool:
 
 def steer(desired: Desired, seen: Observed, roles: Roles, course: Course | None, contested: Collection[str], now: datetime) -> Steering:
     """Splits first, so that a pod that starts finds its own; they never send requests where they cannot be answered."""
-    around = traffic.steer(desired, shape.carried(seen), shape.carried_roles(roles), course, now, contested)
+    around = routes.steer(desired, shape.carried(seen), shape.carried_roles(roles), course, now, contested)
     if not used(desired, seen):
         return around
     gone = {action.revision for action in around.actions if isinstance(action, DeleteWorkload)}
@@ -63,7 +63,8 @@ def steer(desired: Desired, seen: Observed, roles: Roles, course: Course | None,
         traffic=divided(seen, around.traffic),
         replicas={r.id: around.replicas[name] for r in seen.revisions if (name := shape.carrier(r)) in around.replicas},
         retiring=around.retiring,
-        wake_at=min(wakes, default=None),
+        route=around.route,
+        wake_at=min((*wakes, *((around.wake_at,) if around.wake_at else ())), default=None),
     )
 
 

@@ -14,6 +14,7 @@ from volary.common.outcome import Outcome
 from volary.common.reasons import Reason
 from volary.planning.holdings import Holding, Written
 from volary.planning.outside import NOTHING, Outside, Visit
+from volary.planning.weighted import HttpRoute, LeftRoute, NotAsked, Weighted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,7 @@ class Revision:
     update: Update = Update.REPLACE
     promoted: int = 0  # ordinal of its last promotion; 0 = never
     failed: Failure | None = None
+    asked: str = ""  # key of the request that made these marks; empty: nobody asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,6 +221,8 @@ class Observed:
     workloads: tuple[Workload, ...] = ()
     strangers: tuple[Pod, ...] = ()  # live pods of the model without a workload (their Deployment was deleted)
     traffic: Traffic = NoService()
+    route: HttpRoute = field(default_factory=NotAsked)
+    left: LeftRoute | None = None
     preview: str | None = None  # revision that the preview Service selects; None: there is none
     sample: Sample | None = None
     written: tuple[Written, ...] = ()  # splits of pods that hold several revisions
@@ -274,6 +278,7 @@ class MarkRevision:
     revision: str
     promoted: int
     failed: Failure | None
+    asked: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -332,9 +337,6 @@ class Preview:
     revision: str | None
 
 
-Directing = Route | Preview
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnsureAutoscaler:
     """Create or change the HorizontalPodAutoscaler of one revision."""
@@ -376,7 +378,24 @@ class DeleteCheck:
 
 
 Checking = StartCheck | DeleteCheck
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weigh:
+    """Write the HTTPRoute of the spec: Volary's own as a whole, in a user's nothing but weights."""
+
+    to: Weighted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseRoute:
+    """Delete an HTTPRoute of Volary's own, or take Volary's backendRefs out of a user's."""
+
+    route: LeftRoute
+
+
 Scaling = EnsureAutoscaler | DeleteAutoscaler | EnsureBudget | DeleteBudget
+Directing = Route | Preview | Weigh | ReleaseRoute
 Action = (
     StartPreflight
     | DeletePreflight

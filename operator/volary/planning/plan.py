@@ -6,7 +6,7 @@
 4. rollout     the candidate goes at most one stage further, is promoted or given up: marks again;
                a new stable that proves worse than the one before it is given up too
 5. scaling     what is left to an autoscaler or to people, and their bounds
-6. traffic     pods and Service for those roles, in an order in which every prefix is safe
+6. traffic     pods, Service and HTTPRoute for those roles, in an order in which every prefix is safe
 7. checks      Jobs that judge the candidate
 8. history     revisions beyond it are forgotten
 9. report      the status
@@ -21,7 +21,21 @@ from datetime import datetime, timedelta
 
 from volary.api.v1alpha1 import RolloutStatus
 from volary.common.reasons import Reason
-from volary.planning import checks, identity, inplace, perspective, readiness, report, requests, resolution, rollout, scaling, shape, watch
+from volary.planning import (
+    checks,
+    exact,
+    identity,
+    inplace,
+    perspective,
+    readiness,
+    report,
+    requests,
+    resolution,
+    rollout,
+    scaling,
+    shape,
+    watch,
+)
 from volary.planning.course import Course, earliest
 from volary.planning.model import (
     Action,
@@ -45,6 +59,7 @@ from volary.planning.watch import Watched
 
 def plan(desired: Desired, observed: Observed, now: datetime) -> Plan:
     """All actions, the status and the next time to look. Equal input gives an equal plan."""
+    desired = exact.with_shadow(desired)
     ground, observed = observed, perspective.by_revision(observed)
     request = identity.request_id(desired.spec.model, desired.model_name, desired.spec.runtime, desired.spec.update)
     asked = requests.answer(desired, observed, request, now)
@@ -164,7 +179,7 @@ def _superseded(desired: Desired, memory: RolloutStatus | None, verdict: _Verdic
 
 def _mark(observed: Observed, revision: Revision, request: str, facts: tuple[Fact, ...]) -> _Verdict:
     after = observed.mark(revision)
-    mark = MarkRevision(revision=revision.id, promoted=revision.promoted, failed=revision.failed)
+    mark = MarkRevision(revision=revision.id, promoted=revision.promoted, failed=revision.failed, asked=revision.asked)
     return _Verdict(observed=after, roles=assign(after, request), actions=(mark,), facts=facts)
 
 

@@ -14,7 +14,7 @@ from volary.api.v1alpha1 import (
     WatchStatus,
 )
 from volary.common.reasons import Reason
-from volary.planning import checks
+from volary.planning import checks, exact
 from volary.planning.course import Course
 from volary.planning.labels import selector
 from volary.planning.model import Desired, Divided, Observed, Only, Problem, Revision, Shared
@@ -60,6 +60,7 @@ def status(situation: Situation) -> ModelDeploymentStatus:
         canary=canary,
         rollout=course.memory if course else None,
         watch=situation.watch,
+        route=situation.steering.route,
         retiring=situation.steering.retiring,
         history=_history(situation),
         request=situation.request,
@@ -100,12 +101,21 @@ def _settled_phase(situation: Situation) -> tuple[Phase, Problem]:
         problem = Problem(reason=wanted.failed.reason, message=f"version {wanted.version}: {wanted.failed.message}")
         if stable is None:
             return Phase.FAILED, problem
-        there = traffic == Only(stable.id) and situation.observed.ready(stable.id) > 0
+        there = traffic == Only(stable.id) and situation.observed.ready(stable.id) > 0 and exact.alone(situation.observed, stable.id)
         return (Phase.ROLLED_BACK if there else Phase.ROLLING_BACK), _while_serving(situation, problem)
     if stable is None:
         return Phase.PENDING, Problem(reason=Reason.PODS_STARTING, message="nothing serves yet")
+    return _stable_phase(situation, stable)
+
+
+def _stable_phase(situation: Situation, stable: Revision) -> tuple[Phase, Problem]:
+    """What the spec asks for is stable: does it serve, all of it and everywhere?"""
+    traffic = situation.steering.traffic
+    unrouted = exact.unsettled(situation.desired, situation.observed, stable.id)
     ready, replicas = situation.observed.ready(stable.id), situation.desired.replicas
     if traffic == Only(stable.id) and ready >= replicas:
+        if unrouted is not None:
+            return Phase.STARTING, _while_serving(situation, unrouted)
         return Phase.SERVING, Problem(reason=Reason.SERVING, message=f"version {stable.version} serves all traffic")
     if isinstance(traffic, Divided) and ready >= replicas:
         text = f"the pods give version {stable.version} {traffic.of(stable.id)} % of their requests so far, all are wanted"
@@ -165,8 +175,10 @@ def _weight(situation: Situation, revision: Revision) -> int:
 
 
 def _reached(situation: Situation, revision: Revision) -> int:
-    """What the Service does: the share of this revision among the ready pods it selects."""
+    """What the Service does, the share of this revision among the ready pods it selects, or the HTTPRoute."""
     observed = situation.observed
+    if exact.wanted(situation.desired):
+        return exact.reached(observed, revision.id)
     match situation.steering.traffic:
         case Only(revision=serving):
             return 100 if serving == revision.id and observed.ready(serving) > 0 else 0
@@ -199,7 +211,9 @@ def _history(situation: Situation) -> tuple[HistoryEntry, ...]:
 
 _WORKING = frozenset({Phase.PENDING, Phase.CHECKING, Phase.STARTING, Phase.CANARY, Phase.PROMOTING, Phase.ROLLING_BACK})
 _STALLED = frozenset({Phase.REFUSED, Phase.ROLLED_BACK, Phase.FAILED})
-_NEEDS_A_PERSON = frozenset({Reason.SECRET_NOT_FOUND})  # mended without a change of the spec, but not by waiting
+_NEEDS_A_PERSON = frozenset(
+    {Reason.SECRET_NOT_FOUND, Reason.GATEWAY_ABSENT, Reason.GATEWAY_UNSUPPORTED, Reason.ROUTE_UNUSABLE}
+)  # mended without a change of the spec, but not by waiting
 
 
 def _conditions(situation: Situation, phase: Phase, problem: Problem) -> tuple[Condition, ...]:

@@ -3,6 +3,10 @@
 Acted on once: the value is recorded in `status.request` and the same value is never acted on
 again. The CLI always names the revision, so that even a request that is seen twice (a status that
 was wiped) cannot hit another canary than the one that was meant.
+
+The marks it leaves carry its key: an operator that died after the first of them and before the
+status was written goes on with the second, and does not take the request for a new one. Without
+that, a rollback seen anew would find its own target in charge and return to what it had just left.
 """
 
 import re
@@ -53,12 +57,34 @@ def answer(desired: Desired, observed: Observed, request: str, now: datetime) ->
     before = desired.status.request
     if not value or (before is not None and before.value == value):
         return Answer(observed=observed, record=before)
-    result = _decide(desired, observed, request, value, now)
+    key = _key(value, before)
+    begun = next((r for r in observed.revisions if r.asked == key), None)
+    result = _decide(desired, observed, request, value, now) if begun is None else _complete(observed, request, value, begun, now)
     if isinstance(result, Refusal):
         record = RequestStatus(value=value, outcome="Refused", message=result.message, at=now)
         fact = Fact(reason=Reason.REQUEST_REFUSED, message=f"{value}: {result.message}", level=Level.WARNING)
         return Answer(observed=observed, record=record, facts=(fact,))
-    return replace(result, record=RequestStatus(value=value, outcome="Done", at=now))
+    return replace(_signed(result, key), record=RequestStatus(value=value, outcome="Done", at=now))
+
+
+def _key(value: str, before: RequestStatus | None) -> str:
+    """The value alone may come again later, after another request."""
+    return f"{value} after {before.value} of {before.at.isoformat()}" if before else value
+
+
+def _signed(answer: Answer, key: str) -> Answer:
+    """The same with its key on every mark."""
+    marked = {action.revision for action in answer.actions if isinstance(action, MarkRevision)}
+    actions = tuple(replace(action, asked=key) if isinstance(action, MarkRevision) else action for action in answer.actions)
+    revisions = tuple(replace(r, asked=key) if r.id in marked else r for r in answer.observed.revisions)
+    return replace(answer, actions=actions, observed=replace(answer.observed, revisions=revisions))
+
+
+def _complete(observed: Observed, request: str, value: str, begun: Revision, now: datetime) -> Answer:
+    """What is missing of a request that left its first mark on `begun`: only a rollback makes two."""
+    if value.startswith(Verb.ROLLBACK) and begun.failed is None:
+        return _displace(Answer(observed=observed), assign(observed, request).wanted, begun, now)
+    return Answer(observed=observed)
 
 
 def _decide(desired: Desired, observed: Observed, request: str, value: str, now: datetime) -> Answer | Refusal:
@@ -115,6 +141,8 @@ def _retry(observed: Observed, roles: Roles, request: str) -> Answer | Refusal:
     if wanted is None and isinstance(observed.preflight, PreflightEnded):
         fact = Fact(reason=Reason.RETRY_REQUESTED, message="the bundle is checked again, as asked")
         return Answer(observed=observed, actions=(DeletePreflight(request=request),), facts=(fact,), retried=True)
+    if wanted is None:
+        return Answer(observed=observed, facts=(Fact(reason=Reason.RETRY_REQUESTED, message="the bundle is being checked"),))
     return Refusal("nothing has failed: there is nothing to try again")
 
 
@@ -129,7 +157,11 @@ def _rollback(observed: Observed, roles: Roles, named: str | None, now: datetime
         Reason.ROLLBACK_REQUESTED,
         f"traffic returns to version {target.version} ({target.id}), as asked",
     )
-    wanted = roles.wanted
+    return _displace(back, roles.wanted, target, now)
+
+
+def _displace(back: Answer, wanted: Revision | None, target: Revision, now: datetime) -> Answer:
+    """What the spec asks for would come back by itself: it is given up."""
     if wanted is None or wanted.id == target.id or wanted.failed is not None:
         return back
     failure = Failure(reason=Reason.ROLLBACK_REQUESTED, message=f"rolled back to version {target.version} by request", at=now)

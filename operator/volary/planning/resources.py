@@ -34,6 +34,7 @@ from volary.bundle.split import Split, parse, render
 from volary.common.errors import Refused
 from volary.common.names import (
     API_VERSION,
+    ASKED_ANNOTATION,
     FAILED_ANNOTATION,
     KIND,
     MANAGED_BY_LABEL,
@@ -253,6 +254,7 @@ def revision_from(body: Body) -> Revision:
         update=record.update,
         promoted=int(annotations.get(PROMOTED_ANNOTATION, "0")),
         failed=_failure(annotations.get(FAILED_ANNOTATION), record.created_at),
+        asked=annotations.get(ASKED_ANNOTATION, ""),
     )
 
 
@@ -312,6 +314,8 @@ def _marks(revision: Revision) -> dict[str, str]:
     if revision.failed:
         mark = _Mark(reason=revision.failed.reason, message=revision.failed.message, at=revision.failed.at)
         marks[FAILED_ANNOTATION] = json.dumps(mark.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+    if revision.asked:
+        marks[ASKED_ANNOTATION] = revision.asked
     return marks
 
 

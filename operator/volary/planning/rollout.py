@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from volary.api.v1alpha1 import RolloutStatus, analysis_of, duration
 from volary.common.durations import show as show_duration
 from volary.common.reasons import REASONS, Kind, Reason
-from volary.planning import capacity, checks, evidence, memory, shape, steps
+from volary.planning import capacity, checks, evidence, exact, memory, shape, steps
 from volary.planning.course import Course, Stage, earliest
 from volary.planning.model import Desired, Observed, Problem, Revision, Workload
 from volary.planning.strategy import chosen
@@ -32,7 +32,9 @@ def advance(desired: Desired, observed: Observed, candidate: Revision, stable: R
         return course.given_up(proof, now)
     if observed.ready(candidate.id) < course.replicas:
         return _wait_for_pods(stage, course, workload)
-    return _go_on(stage, course.remembers(waiting_since=None))
+    course = course.remembers(waiting_since=None)
+    obstacle = exact.obstacle(desired, observed) if stable is not None else None
+    return _go_on(stage, course) if obstacle is None else replace(course, hold=obstacle)
 
 
 def _recall(stage: Stage) -> RolloutStatus:

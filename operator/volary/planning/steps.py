@@ -23,7 +23,8 @@ def enter(stage: Stage, course: Course, index: int) -> Course:
         hold = Problem(reason=Reason.PROMOTING, message=text)
         return replace(course, hold=hold, facts=(Fact(reason=Reason.PROMOTING, message=text),), wake_at=now)
     step = strategy.steps[index]
-    text = f"step {index + 1} of {len(strategy.steps)}: weight {step.weight} % for {step.duration}"
+    share = f"copies of {step.weight} % of the requests" if strategy.shadow and index == 0 else f"weight {step.weight} %"
+    text = f"step {index + 1} of {len(strategy.steps)}: {share} for {step.duration}"
     hold = Problem(reason=Reason.COLLECTING_EVIDENCE, message=text)
     return replace(course, hold=hold, facts=(Fact(reason=Reason.STEP_STARTED, message=text),), wake_at=now + _AT_ONCE)
 

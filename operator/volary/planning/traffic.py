@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 
-from volary.api.v1alpha1 import RetiringStatus
+from volary.api.v1alpha1 import RetiringStatus, RouteStatus
 from volary.planning import capacity
 from volary.planning.course import Course
 from volary.planning.model import (
@@ -40,6 +40,7 @@ class Steering:
     traffic: Traffic
     replicas: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))  # wanted now, by revision
     retiring: RetiringStatus | None = None
+    route: RouteStatus | None = None  # what is remembered of an HTTPRoute
     wake_at: datetime | None = None  # something is under way that no watch tells of
 
 

@@ -20,6 +20,14 @@ def canary_replicas(weight: int, replicas: int, room: int | None = None) -> int:
     return min(most, max(1, floor(exact + Fraction(1, 2))))
 
 
+def exact_replicas(weight: int, replicas: int) -> int:
+    """Pods of a canary behind a gateway, which gives it `weight` percent exactly: enough for its share of the work.
+
+    Weight 5 with 3 replicas -> 1, weight 50 -> 2, weight 80 -> 3; a ratio of pods would want 3 for weight 50.
+    """
+    return max(1, -(-weight * replicas // 100))
+
+
 def reached(canary_ready: int, stable_ready: int) -> int:
     """Share of the ready pods in whole percent; 0 where none is ready."""
     total = canary_ready + stable_ready

@@ -129,6 +129,17 @@ def test_what_is_not_there(run: Callable[[Story], None]) -> None:
     run(story)
 
 
+def test_a_patch_of_a_version_that_is_gone_is_a_conflict(run: Callable[[Story], None]) -> None:
+    async def story(cluster: Cluster, namespace: str) -> None:
+        first = await cluster.apply(service(namespace))
+        version = {"resourceVersion": first["metadata"]["resourceVersion"]}
+        await cluster.patch(SERVICES, namespace, "fraud", {"metadata": {**version, "labels": {"a": "1"}}}, manager="volary")
+        with pytest.raises(Conflict):
+            await cluster.patch(SERVICES, namespace, "fraud", {"metadata": {**version, "labels": {"a": "2"}}}, manager="volary")
+
+    run(story)
+
+
 def test_lists_select_by_label(run: Callable[[Story], None]) -> None:
     async def story(cluster: Cluster, namespace: str) -> None:
         for name in ("a", "b"):
@@ -183,6 +194,20 @@ def test_creating_and_replacing_are_decided_on_a_version(run: Callable[[Story], 
             await cluster.replace(lease(namespace, "c", first["metadata"]["resourceVersion"]))
 
     run(story)
+
+
+@pytest.mark.cluster
+def test_a_real_api_server_tells_the_schema_of_a_kind() -> None:
+    from tests.controller import api
+
+    async def story() -> None:
+        async with api.cluster() as cluster:
+            schema = await cluster.schema(DEPLOYMENTS)
+            assert schema is not None
+            assert "spec" in schema["properties"]
+            assert await cluster.schema(Kind("nowhere.example", "v1", "Nothing", "nothings")) is None
+
+    asyncio.run(story())
 
 
 @pytest.mark.cluster

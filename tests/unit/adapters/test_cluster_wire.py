@@ -116,8 +116,8 @@ def test_lists_are_read_page_by_page() -> None:
 
     asyncio.run(serve(answer, story))
     assert asked == [
-        {"limit": "500", "labelSelector": "model=fraud"},
-        {"limit": "500", "labelSelector": "model=fraud", "continue": "next"},
+        {"limit": "200", "labelSelector": "model=fraud"},
+        {"limit": "200", "labelSelector": "model=fraud", "continue": "next"},
     ]
 
 

@@ -27,6 +27,11 @@ CLUSTER_RIGHTS = {
     "/pods": READ | {"patch"},  # the annotation that makes the kubelet mount a changed ConfigMap at once
     "/events": {"create", "patch"},
 }
+GATEWAY_RIGHTS = {
+    "gateway.networking.k8s.io/httproutes": OWN,
+    "gateway.networking.k8s.io/gateways": {"get"},
+    "gateway.networking.k8s.io/gatewayclasses": {"get"},
+}
 LEASE_RIGHTS = {"coordination.k8s.io/leases": {"get", "create", "update", "patch"}}
 
 
@@ -51,6 +56,17 @@ def chart() -> list[dict[str, Any]]:
 def test_rights_are_these_and_no_others(found: list[dict[str, Any]]) -> None:
     assert rights(one("ClusterRole", found)) == CLUSTER_RIGHTS
     assert rights(one("Role", found)) == LEASE_RIGHTS
+
+
+def optional(path: str) -> list[dict[str, Any]]:
+    """A file of rights with every expression of the chart replaced by a word."""
+    text = (REPOSITORY / path).read_text("utf-8")
+    return list(yaml.safe_load_all(re.sub(r"\{\{-.*?\}\}", "", re.sub(r"\{\{ .*?\}\}", "word", text.replace("{{- include", "{{- x")))))
+
+
+@pytest.mark.parametrize("path", ["manifests/gateway/rbac.yaml", "helm/volary/templates/gateway.yaml"])
+def test_rights_for_a_gateway_are_asked_for_by_themselves(path: str) -> None:
+    assert rights(one("ClusterRole", optional(path))) == GATEWAY_RIGHTS
 
 
 def test_definition_is_the_generated_one() -> None:

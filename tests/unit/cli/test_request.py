@@ -10,7 +10,7 @@ from volary.adapters.cluster import MODEL_DEPLOYMENTS, Body, Kind
 from volary.adapters.cluster_fake import FakeCluster
 from volary.cli import kube, request
 from volary.common.errors import Refused, Transient
-from volary.common.names import REQUEST_ANNOTATION
+from volary.common.names import PERSON, REQUEST_ANNOTATION
 from volary.common.reasons import Reason
 from volary.planning.requests import Verb
 
@@ -119,9 +119,9 @@ def test_no_answer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
 
 def test_an_api_server_that_stumbles_while_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     class Stumbling(Operated):
-        async def patch(self, kind: Kind, namespace: str, name: str, patch: Body) -> Body:
+        async def patch(self, kind: Kind, namespace: str, name: str, patch: Body, *, manager: str = PERSON) -> Body:
             self.fail("get", MODEL_DEPLOYMENTS, Transient(Reason.API_UNAVAILABLE, "away"), times=3)
-            return await super().patch(kind, namespace, name, patch)
+            return await super().patch(kind, namespace, name, patch, manager=manager)
 
     cluster = Stumbling()
     cluster.put(document())

@@ -76,7 +76,7 @@ def test_what_is_applied(action: Action, writes: list[tuple[str, str, str]]) -> 
         (
             EnsureWorkload(revision=REVISION, replicas=1),
             DeleteWorkload(revision=REVISION.id),
-            [("delete", "deployments", NAME), ("delete", "services", NAME)],
+            [("delete", "services", NAME), ("delete", "deployments", NAME)],
         ),
     ],
 )

@@ -11,8 +11,10 @@ from volary.common.errors import Transient
 from volary.common.names import MODEL_LABEL
 from volary.common.reasons import Reason
 from volary.common.settings import Settings
+from volary.controller.observe import SURVEYED
 from volary.controller.pulse import GRACE
 from volary.controller.queue import Key
+from volary.controller.survey import Survey
 from volary.controller.watchdog import STRIKES, Deaf, Watchdog
 from volary.controller.watches import WATCHED, sight
 
@@ -26,7 +28,8 @@ class Stage:
         self.queued: list[Key] = []
         self.restarts = 0
         settings = Settings(agent_image="a", namespaces=namespaces)
-        self.watchdog = Watchdog(self.cluster, settings, self.queued.append, self.restart, lambda: self.now)
+        survey = Survey(self.cluster, SURVEYED, namespaces, lambda: self.now)
+        self.watchdog = Watchdog(self.cluster, survey, settings, self.queued.append, self.restart, lambda: self.now)
 
     def restart(self) -> None:
         self.restarts += 1
@@ -61,7 +64,10 @@ def test_everything_is_looked_at_now_and_then() -> None:
         assert await stage.at(170) == []
         assert await stage.at(300) == [("shop", "fraud")]
         stage.watchdog.relist_soon()
-        assert await stage.at(301) == [("shop", "fraud")]
+        assert await stage.at(301) == []
+        stage.now = 320
+        stage.watchdog.relist_soon()
+        assert await stage.at(321) == [("shop", "fraud")]
 
     play(story())
 
@@ -82,11 +88,11 @@ def test_a_quiet_watch_is_compared_and_left_alone() -> None:
         stage.hear(PODS, stage.put(PODS, "fraud-1-x"))
         await stage.at(0)
         stage.cluster.requests.clear()
-        await stage.at(179)
+        await stage.at(49)
         assert stage.cluster.requests == []
-        await stage.at(180)
+        await stage.at(50)
         assert len(stage.cluster.requests) == len(WATCHED)
-        await stage.at(180 + GRACE)
+        await stage.at(50 + GRACE)
         assert stage.restarts == 0
 
     play(story())

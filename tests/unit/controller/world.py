@@ -88,6 +88,10 @@ class World:
         """Until the first revision serves."""
         await self.turn()
         await self.end_preflight()
+        await self.serve_on()
+
+    async def serve_on(self) -> None:
+        """The same after its preflight."""
         for _ in range(4):
             await self.turn()
             await self.start_pods()

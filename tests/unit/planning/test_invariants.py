@@ -18,10 +18,11 @@ from tests.world import bundles
 from tests.world.cluster import CRASH, Cluster
 from tests.world.invariants import TERMINAL, Guard
 from tests.world.world import SOON, World, spec
-from volary.api.v1alpha1 import Phase
+from volary.api.v1alpha1 import Phase, Update
 from volary.common.reasons import Reason
 from volary.planning.model import NoService, Problem
 from volary.planning.outside import Ending
+from volary.planning.weighted import Share, Weighted
 
 VERSIONS = ("1", "2", "3", "4")
 FATES = {
@@ -49,6 +50,12 @@ METRICS: tuple[dict[str, object], ...] = (
     {"errors": {"tolerance": "5%"}, "drift": {"dryRun": True}, "latency": {"maxDuration": "10ms"}},
 )
 TURNED = (bundles.GOOD, bundles.FLAWED, bundles.FAILING, bundles.SLOW, bundles.DRIFTED)  # that start and serve
+GATEWAY: dict[str, object] = {"parentRefs": [{"name": "edge"}]}
+TRAFFIC: tuple[dict[str, object] | None, ...] = (
+    None,
+    {"gateway": GATEWAY},
+    {"gateway": GATEWAY, "header": {}, "mirror": {"percent": 20, "duration": "30s"}},
+)
 SHAPES: dict[str, dict[str, object]] = {
     "canary": {},
     "approved canary": {"approval": True},
@@ -66,7 +73,7 @@ OTHERS: dict[str, dict[str, object]] = {
     "late job": {"jobs": [{"name": "late", "template": {"image": "i"}, "atStep": 2, "dryRun": True}]},
     "golden": {"synthetic": {"enabled": True}},
 }
-MANY_TURNS = 600
+MANY_TURNS = 900
 
 
 class Delivery(RuleBasedStateMachine):
@@ -143,6 +150,7 @@ class Delivery(RuleBasedStateMachine):
         paused=st.booleans(),
         metrics=st.sampled_from(METRICS),
         watch=st.sampled_from([None, "2m"]),
+        traffic=st.sampled_from(TRAFFIC),
     )
     def edits_the_rollout(
         self,
@@ -153,10 +161,13 @@ class Delivery(RuleBasedStateMachine):
         paused: bool,
         metrics: dict[str, object],
         watch: str | None,
+        traffic: dict[str, object] | None,
     ) -> None:
         analysis = {"interval": interval, "onInconclusive": inconclusive} | metrics
         rollout = {"steps": steps, "paused": paused, "watchAfterPromotion": watch, "analysis": analysis}
-        self._edit(rollout=rollout | SHAPES[shape])
+        inside = self.world.spec.update is Update.IN_PLACE
+        through = {} if inside or "surge" in shape or ("blue" in shape and traffic and "mirror" in traffic) else {"traffic": traffic}
+        self._edit(rollout=rollout | SHAPES[shape] | through)
 
     @rule(version=st.sampled_from(VERSIONS), how=st.sampled_from(["failing", "slow", "drifted"]))
     def a_version_turns_bad(self, version: str, how: str) -> None:
@@ -194,7 +205,9 @@ class Delivery(RuleBasedStateMachine):
 
     @rule(update=st.sampled_from(["Replace", "InPlace"]))
     def edits_the_update(self, update: str) -> None:
-        self.world.edit(update=update)
+        rollout = self.world.spec.rollout.model_dump(by_alias=True, exclude_none=True)
+        free = {key: value for key, value in rollout.items() if key != "traffic"} if update == "InPlace" else rollout
+        self.world.edit(update=update, rollout=free)
 
     @rule(memory=st.sampled_from(["1Gi", "2Gi"]))
     def edits_the_resources(self, memory: str) -> None:
@@ -311,6 +324,23 @@ class Delivery(RuleBasedStateMachine):
         holds = [pod.hold for pod in self.world.cluster.pods if pod.hold is not None]
         holds[which % len(holds)].answers = answers
 
+    @rule(by=st.integers(0, 100))
+    @precondition(lambda self: self.world.cluster.weighted)
+    def somebody_writes_the_route(self, by: int) -> None:
+        self.calm = False
+        shares = self.world.cluster.weighted.shares if self.world.cluster.weighted else ()
+        self.world.cluster.weigh(Weighted(shares=tuple(Share(share.revision, by) for share in shares)))
+
+    @rule()
+    @precondition(lambda self: self.world.cluster.weighted)
+    def somebody_deletes_the_route(self) -> None:
+        self.calm = False
+        self.world.cluster.weigh(None)
+
+    @rule(trouble=st.sampled_from([None, "Gateway edge: Accepted is False: NotAllowedByListeners"]), served=st.booleans())
+    def the_gateway_changes_its_mind(self, trouble: str | None, served: bool) -> None:
+        self.world.cluster.gateway, self.world.cluster.httproutes = trouble, served
+
     @rule()
     def somebody_deletes_the_jobs(self) -> None:
         self.world.cluster.jobs.clear()
@@ -356,6 +386,7 @@ class Delivery(RuleBasedStateMachine):
         """Faults end, clients come: in the end everything is settled."""
         cluster = self.world.cluster
         cluster.rate, cluster.refusals = 50.0, {}
+        cluster.gateway, cluster.httproutes = None, True
         for job in cluster.jobs.values():
             job.problem = None
         for revision in cluster.revisions.values():

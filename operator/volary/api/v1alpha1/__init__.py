@@ -29,6 +29,7 @@ from volary.api.v1alpha1.memory import (
     MetricState,
     PodCount,
     RolloutStatus,
+    RouteStatus,
     WatchStatus,
 )
 from volary.api.v1alpha1.model import Model, SchemaChange, Storage, Verify
@@ -38,6 +39,7 @@ from volary.api.v1alpha1.runtime import PodTemplate, Resources, Runtime, Runtime
 from volary.api.v1alpha1.scaling import Autoscaling, DisruptionBudget
 from volary.api.v1alpha1.spec import ModelDeploymentSpec
 from volary.api.v1alpha1.status import Condition, HistoryEntry, ModelDeploymentStatus, Phase, RequestStatus, RetiringStatus, RevisionStatus
+from volary.api.v1alpha1.traffic import GatewayTraffic, Mirror, RouteTraffic, Sticky, Traffic
 from volary.api.v1alpha1.update import Update
 from volary.api.v1alpha1.verdicts import Checks, GoldenCount, GoldenState, JobState, QueryState
 
@@ -53,6 +55,7 @@ __all__ = [
     "DriftEvidence",
     "ErrorAnalysis",
     "Evidence",
+    "GatewayTraffic",
     "GoldenCount",
     "GoldenState",
     "HistoryEntry",
@@ -62,6 +65,7 @@ __all__ = [
     "LatencyEvidence",
     "Metadata",
     "MetricState",
+    "Mirror",
     "Model",
     "ModelDeployment",
     "ModelDeploymentSpec",
@@ -79,6 +83,8 @@ __all__ = [
     "RevisionStatus",
     "Rollout",
     "RolloutStatus",
+    "RouteStatus",
+    "RouteTraffic",
     "Runtime",
     "RuntimeName",
     "SaturationAnalysis",
@@ -88,11 +94,13 @@ __all__ = [
     "Step",
     "StepAnalysis",
     "StepErrors",
+    "Sticky",
     "Storage",
     "StrategyName",
     "Synthetic",
     "Toleration",
     "TopologySpread",
+    "Traffic",
     "Update",
     "VerdictJob",
     "Verify",

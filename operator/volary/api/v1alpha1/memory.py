@@ -146,3 +146,16 @@ class WatchStatus(Status):
     """Log wealth of the bets that it fails more often than the old one did; memory."""
     counts: tuple[PodCount, ...] = ()
     last_sample_at: datetime | None = None
+
+
+class RouteStatus(Status):
+    """The HTTPRoute that Volary writes; memory of what was written, and when it last had to be put back."""
+
+    name: str
+    own: bool
+    """Made by Volary; false: spec.rollout.traffic.httpRoute."""
+    generation: int = 0
+    written: str = ""
+    """Weights by revision, as last written."""
+    restored_at: datetime | None = None
+    """When somebody else's change was last undone."""

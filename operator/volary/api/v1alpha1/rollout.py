@@ -10,6 +10,7 @@ from volary.api import fields, rules
 from volary.api.fields import Duration, Flag, Integer
 from volary.api.v1alpha1.analysis import Analysis, StepAnalysis, overridden
 from volary.api.v1alpha1.base import Spec, percent
+from volary.api.v1alpha1.traffic import ONE_ROUTE, OWN_ROUTE_ONLY, Traffic
 
 
 class StrategyName(StrEnum):
@@ -79,6 +80,8 @@ class Rollout(Spec):
     ) = None
     """How long the errors of a new stable are weighed against what the one before it did; proved worse, traffic returns to that. Default:
     not at all."""
+    traffic: Annotated[Traffic, ONE_ROUTE, OWN_ROUTE_ONLY] | None = None
+    """Exact weights by a gateway. Absent: the weight is the ratio of ready pods behind the plain Service."""
     progress_deadline: Annotated[Duration, rules.at_least("5s", "progressDeadline must be 5s or longer, such as 10m")] = "10m"
     """How long a new revision may take to get ready before it is given up."""
     min_ready_seconds: Annotated[Integer, rules.between(0, 3600, "minReadySeconds must be between 0 and 3600 seconds")] = 0
@@ -151,7 +154,17 @@ STEP_RATES = rules.Rule(
     message="in a step, with what it sets itself, errors.maxRate must not be below errors.tolerance: set both in its analysis",
     holds=_step_rates_hold,
 )
-CheckedRollout = Annotated[Rollout, NO_STEPS, NO_SURGE, NO_DELAY, STEP_RATES, JOBS_HAVE_A_STEP, ASKED_IN_STEPS]
+NO_SURGE_THERE = rules.Rule(
+    expression="!has(self.surge) || !has(self.traffic)",
+    message="a gateway needs the pods for its weights: remove spec.rollout.surge, or spec.rollout.traffic",
+    holds=lambda rollout: rollout.surge is None or rollout.traffic is None,
+)
+NO_SHADOW = rules.Rule(
+    expression=f"{_CANARY} || !has(self.traffic) || !has(self.traffic.mirror)",
+    message="strategy BlueGreen has no steps, and so no shadow: remove spec.rollout.traffic.mirror, or write strategy: Canary",
+    holds=lambda rollout: rollout.strategy is not StrategyName.BLUE_GREEN or rollout.traffic is None or rollout.traffic.mirror is None,
+)
+CheckedRollout = Annotated[Rollout, NO_STEPS, NO_SURGE, NO_DELAY, NO_SURGE_THERE, NO_SHADOW, STEP_RATES, JOBS_HAVE_A_STEP, ASKED_IN_STEPS]
 
 
 def analysis_of(rollout: Rollout, step: int) -> Analysis:

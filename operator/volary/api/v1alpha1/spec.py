@@ -9,7 +9,7 @@ from volary.api.v1alpha1.model import Model
 from volary.api.v1alpha1.rollout import WATCH_COUNTS_ERRORS, CheckedRollout, Rollout
 from volary.api.v1alpha1.runtime import Runtime
 from volary.api.v1alpha1.scaling import ONE_BOUND, SCALE_RULES, Autoscaling, DisruptionBudget
-from volary.api.v1alpha1.update import NO_SYNTHETIC, ONLY_ONNXRUNTIME, Update
+from volary.api.v1alpha1.update import NO_GATEWAY, NO_SYNTHETIC, ONLY_ONNXRUNTIME, Update
 
 
 class ModelDeploymentSpec(Spec):
@@ -76,4 +76,5 @@ SPEC_RULES = (
     ),
     ONLY_ONNXRUNTIME,
     NO_SYNTHETIC,
+    NO_GATEWAY,
 )

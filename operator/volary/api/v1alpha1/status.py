@@ -6,7 +6,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from volary.api.v1alpha1.base import Status
-from volary.api.v1alpha1.memory import RolloutStatus, WatchStatus
+from volary.api.v1alpha1.memory import RolloutStatus, RouteStatus, WatchStatus
 
 
 class Phase(StrEnum):
@@ -51,7 +51,7 @@ class RevisionStatus(Status):
     weight: int = 0
     """Share of the requests in percent that is wanted."""
     weight_reached: int = 0
-    """Share of the ready pods in percent: what plain Services can do with this number of pods."""
+    """Share in percent that is reached: of the ready pods on plain Services, of the weights in the HTTPRoute with a gateway."""
 
 
 class RetiringStatus(Status):
@@ -97,6 +97,7 @@ class ModelDeploymentStatus(Status):
     rollout: RolloutStatus | None = None
     watch: WatchStatus | None = None
     """While a new stable is watched after its promotion."""
+    route: RouteStatus | None = None
     retiring: RetiringStatus | None = None
     history: tuple[HistoryEntry, ...] = ()
     request: RequestStatus | None = None

@@ -46,6 +46,18 @@ NO_SYNTHETIC = rules.Rule(
     "remove rollout.analysis.synthetic, or write update: Replace",
     holds=_asked_apart,
 )
+
+
+def _split_once(spec: _Judged) -> bool:
+    return spec.update is not Update.IN_PLACE or spec.rollout.traffic is None
+
+
+NO_GATEWAY = rules.Rule(
+    expression='self.update != "InPlace" || !has(self.rollout) || !has(self.rollout.traffic)',
+    message="spec.update: InPlace splits the requests inside the pods: remove spec.rollout.traffic and route to the Service of the model, "
+    "or write update: Replace",
+    holds=_split_once,
+)
 ONLY_ONNXRUNTIME = rules.Rule(
     expression='self.update != "InPlace" || self.runtime.name == "onnxruntime"',
     message="spec.update: InPlace needs spec.runtime.name: onnxruntime; for another runtime write update: Replace or leave it out",

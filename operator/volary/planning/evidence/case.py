@@ -10,6 +10,7 @@ from datetime import datetime
 
 from volary.api.v1alpha1 import Analysis, DriftEvidence, Evidence, LatencyEvidence, MetricState, RolloutStatus, analysis_of, duration
 from volary.common.reasons import REASONS, Kind, Reason
+from volary.planning import exact
 from volary.planning.evidence import comparison, drift, latency, limits
 from volary.planning.evidence.betting import ALPHA
 from volary.planning.evidence.comparison import Verdict
@@ -31,7 +32,7 @@ def share(analysis: Analysis) -> float:
 
 def sample_due(desired: Desired, now: datetime) -> bool:
     """Whether the pods' counters should be read before the next plan."""
-    memory, watch = desired.status.rollout, desired.status.watch
+    memory, watch, desired = desired.status.rollout, desired.status.watch, exact.with_shadow(desired)
     interval = duration(analysis_of(desired.spec.rollout, memory.step if memory else -1).interval)
     if memory is not None:
         return memory.step >= 0 and (memory.last_sample_at is None or now - memory.last_sample_at >= interval)
