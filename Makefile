@@ -5,7 +5,7 @@ SHELL := bash
 BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help venv demo demo-down test check unit cluster-test bench bench-pull bench-rollback bench-optimise test-convert generate format constraints cluster-up \
+.PHONY: help venv demo demo-down test check unit cluster-test bench bench-odds bench-pull bench-rollback bench-optimise test-convert generate format constraints cluster-up \
   cluster-down test-thorough clean
 
 help: ## this list
@@ -38,8 +38,9 @@ cluster-test: venv ## tests on the real cluster (KEEP=1 leaves it up)
 test-convert: venv ## conversions of PyTorch and TensorFlow models, in environments of their own (8 GB, kept in ~/.cache/volary)
 	@$(BIN)/python -m tests.convert $(ARGS)
 
-test-thorough: venv ## the invariants with many more examples
+test-thorough: venv ## the invariants with many more examples, the odds of all kinds of traffic
 	@HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -m "not cluster" --timeout 3600 tests/unit/planning tests/unit/bundle/test_graph_fuzz.py
+	@$(BIN)/python -m tests.bench.rollback_odds --check > /dev/null
 
 bench-optimise: venv ## what each option of `volary optimise` is worth: sizes, latencies, side by side
 	@$(BIN)/python -m tests.bench.optimise $(ARGS)
@@ -49,6 +50,8 @@ bench: venv ## every benchmark beside its rivals, one after the other (minutes)
 
 bench-rollback: venv ## how long a bad canary takes requests, on the test cluster; 500 idle objects (ARGS="--only errors")
 	@$(BIN)/python -m tests.bench.rollback $(ARGS)
+bench-odds: venv ## how often an equal canary is rolled back, how soon a bad one, beside other rules (ARGS=--write: into docs/)
+	@$(BIN)/python -m tests.bench.rollback_odds $(ARGS)
 
 bench-pull: venv ## pull beside s5cmd and KServe's storage initializer (ARGS="--mib 256 --rounds 3")
 	@$(BIN)/python -m tests.bench.pull $(ARGS)

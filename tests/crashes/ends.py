@@ -10,7 +10,8 @@ from volary.common.names import FAILED_ANNOTATION, REQUEST_ANNOTATION, REVISION_
 CHILDREN = (JOBS, CONTROLLER_REVISIONS, DEPLOYMENTS, SERVICES)
 _DROPPED = {
     *("uid", "resourceVersion", "creationTimestamp", "managedFields", "namespace", "generation", "selfLink"),
-    *("clusterIP", "clusterIPs", "message", "rollout", "lastTransitionTime", "at", "createdAt", "timeline"),
+    *("clusterIP", "clusterIPs", "message", "rollout", "lastTransitionTime", "at", "createdAt"),
+    *("startedAt", "endedAt", "timeline", "findings"),  # of the last rollout: counts differ with time
     "kubectl.kubernetes.io/last-applied-configuration",
 }
 End = dict[str, Any]

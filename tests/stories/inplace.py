@@ -5,10 +5,10 @@ from datetime import timedelta
 from typing import Any
 
 from tests.stories.telling import Story
-from tests.world import bundles
-from tests.world.bundles import Bundle
-from tests.world.holding import FULL
 from volary.api.v1alpha1 import ModelDeploymentSpec, Phase
+from volary.simulation import bundles
+from volary.simulation.bundles import Bundle
+from volary.simulation.holding import FULL
 
 Play = Callable[[], Story]
 STORIES: dict[str, tuple[Play, Phase]] = {}

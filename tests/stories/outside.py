@@ -3,9 +3,9 @@
 from typing import Any
 
 from tests.stories.telling import Story, serving
-from tests.world.bundles import Bundle
 from volary.api.v1alpha1 import Phase
 from volary.planning.outside import Ending
+from volary.simulation.bundles import Bundle
 
 P99 = {"name": "p99", "query": 'job:latency:p99{revision="{{revision}}"}', "max": 0.25, "interval": "20s"}
 

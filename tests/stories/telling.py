@@ -4,10 +4,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, assert_never
 
-from tests.world.bundles import Bundle
-from tests.world.cluster import START, Cluster
 from tests.world.invariants import Guard
-from tests.world.world import Turn, World, spec
+from tests.world.specs import spec
 from volary.api.v1alpha1 import RevisionStatus
 from volary.common.durations import show as show_duration
 from volary.planning.model import (
@@ -40,6 +38,9 @@ from volary.planning.model import (
     WriteSplit,
 )
 from volary.planning.weighted import Weighted
+from volary.simulation.bundles import Bundle
+from volary.simulation.cluster import START, Cluster
+from volary.simulation.world import Turn, World
 
 
 @dataclass(slots=True)

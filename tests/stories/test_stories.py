@@ -10,11 +10,11 @@ import pytest
 
 from tests.stories import inplace, outside
 from tests.stories.telling import Story, serving
-from tests.world import bundles
 from volary.api.v1alpha1 import Phase
 from volary.common.reasons import Reason
 from volary.planning.model import Problem
 from volary.planning.weighted import Share, Weighted
+from volary.simulation import bundles
 
 GOLDEN = Path(__file__).parent / "golden"
 Play = Callable[[], Story]

@@ -1,1 +1,1 @@
-"""A small simulated world for `plan()`: a cluster with a clock, bundles with a fate, an operator that may die."""
+"""What must hold in the simulated world (`volary.simulation`)."""

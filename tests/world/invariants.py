@@ -4,7 +4,6 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from tests.world.world import Turn, World
 from volary.api.v1alpha1 import ModelDeploymentStatus, Phase, RolloutStatus
 from volary.common.reasons import Reason
 from volary.planning import checks, evidence, exact, identity, jobs, perspective, scaling, shape
@@ -38,6 +37,7 @@ from volary.planning.model import (
 from volary.planning.plan import plan
 from volary.planning.roles import Roles, assign
 from volary.planning.weighted import Routed, Weighted
+from volary.simulation.world import Turn, World
 
 TERMINAL = {Phase.SERVING, Phase.ROLLED_BACK, Phase.REFUSED, Phase.FAILED, Phase.PAUSED}
 
@@ -131,11 +131,18 @@ class Guard:
         assert set(cluster.splits) <= carriers, f"ConfigMaps left over: {set(cluster.splits) - carriers}"
         assert roles.stable is None or cluster.selected() == in_use, "traffic is not where it belongs"
         assert not cluster.outside.jobs, "a Job that judges is left over"
-        assert len(cluster.revisions) <= self.world.spec.history + 2, "the history grows"
+        idle = cluster.revisions.keys() - {r.id for r in (roles.wanted, roles.stable) if r is not None} - self._in_pods()
+        assert len(idle) <= self.world.spec.history, "the history grows"
         if status.phase is Phase.SERVING:
             assert roles.stable is not None
             assert roles.stable == roles.wanted
             assert cluster.ready(roles.stable.id) == _pods(turn)
+
+    def _in_pods(self) -> set[str]:
+        """Revisions that pods serve or are told to hold: the one before stable stays in shared pods without requests."""
+        cluster = self.world.cluster
+        told = (written.split for written in cluster.splits.values() if written.split is not None)
+        return cluster.targeted() | {share.revision for split in told for share in split.shares}
 
 
 def _pods(turn: Turn) -> int:

@@ -84,6 +84,7 @@ def plan(desired: Desired, observed: Observed, now: datetime) -> Plan:
         roles=verdict.roles,
         resolution=resolved,
         course=verdict.course,
+        ended=verdict.ended or remembered,
         steering=steering,
         watch=None if watched.failed else watched.memory,
         request=asked.record,
@@ -119,6 +120,7 @@ class _Verdict:
     observed: Observed
     roles: Roles
     course: Course | None = None
+    ended: RolloutStatus | None = None  # memory of a candidate that is none any more
     actions: tuple[Action, ...] = ()
     facts: tuple[Fact, ...] = ()
 
@@ -134,11 +136,13 @@ def _judge(desired: Desired, observed: Observed, request: str, now: datetime) ->
     if course.failed is not None:
         text = f"version {candidate.version} is given up: {course.failed.message}"
         fact = Fact(reason=course.failed.reason, message=text, level=Level.WARNING)
-        return _mark(observed, replace(candidate, failed=course.failed), request, (*began, *course.facts, fact))
+        marked = _mark(observed, replace(candidate, failed=course.failed), request, (*began, *course.facts, fact))
+        return replace(marked, ended=course.memory)
     if course.promote:
         top = max(r.promoted for r in observed.revisions)
         fact = Fact(reason=Reason.PROMOTED, message=f"version {candidate.version} is stable now")
-        return _mark(observed, replace(candidate, promoted=top + 1), request, (*began, *course.facts, fact))
+        marked = _mark(observed, replace(candidate, promoted=top + 1), request, (*began, *course.facts, fact))
+        return replace(marked, ended=course.memory)
     course = replace(course, wake_at=earliest(course.wake_at, matures))
     return _Verdict(observed=observed, roles=roles, course=course, facts=(*began, *course.facts))
 

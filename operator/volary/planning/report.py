@@ -6,15 +6,18 @@ from datetime import datetime
 from volary.api.v1alpha1 import (
     Condition,
     HistoryEntry,
+    LastRollout,
     ModelDeploymentStatus,
     Phase,
     RequestStatus,
     RevisionStatus,
+    RolloutStatus,
     Update,
     WatchStatus,
+    analysis_of,
 )
 from volary.common.reasons import Reason
-from volary.planning import checks, exact
+from volary.planning import checks, exact, timeline
 from volary.planning.course import Course
 from volary.planning.labels import selector
 from volary.planning.model import Desired, Divided, Observed, Only, Problem, Revision, Shared
@@ -35,6 +38,7 @@ class Situation:
     roles: Roles
     resolution: Resolution
     course: Course | None
+    ended: RolloutStatus | None = None  # the memory to tell of, if its revision is a candidate no more
     steering: Steering
     watch: WatchStatus | None
     request: RequestStatus | None
@@ -47,7 +51,7 @@ class Situation:
 
 
 def status(situation: Situation) -> ModelDeploymentStatus:
-    """The whole status. Nothing of the old one is kept but the memory that `course` carries."""
+    """The whole status. Nothing of the old one is kept but the memory that `course` carries, and the tale of the last rollout."""
     phase, problem = _phase(situation)
     roles, course = situation.roles, situation.course
     stable = _in_use(situation, roles.stable, situation.steering.replicas.get(roles.stable.id, 0)) if roles.stable else None
@@ -58,9 +62,10 @@ def status(situation: Situation) -> ModelDeploymentStatus:
         message=problem.message,
         stable=stable,
         canary=canary,
-        rollout=course.memory if course else None,
         watch=situation.watch,
         route=situation.steering.route,
+        rollout=_rollout(situation),
+        last_rollout=_last_rollout(situation),
         retiring=situation.steering.retiring,
         history=_history(situation),
         request=situation.request,
@@ -189,6 +194,27 @@ def _reached(situation: Situation, revision: Revision) -> int:
             return inside.of(revision.id)
         case _:
             return 0
+
+
+def _rollout(situation: Situation) -> RolloutStatus | None:
+    course, candidate = situation.course, situation.roles.candidate
+    if course is None or candidate is None:
+        return None
+    analysis = analysis_of(situation.desired.spec.rollout, course.memory.step)
+    return timeline.record(course.memory, analysis, _weight(situation, candidate), _reached(situation, candidate), situation.now)
+
+
+def _last_rollout(situation: Situation) -> LastRollout | None:
+    """Told when it ends; until the next one ends it stays as it was told."""
+    ended, course, roles = situation.ended, situation.course, situation.roles
+    kept = situation.desired.status.last_rollout
+    if ended is None or (course is not None and course.memory.revision == ended.revision):
+        return kept
+    revision = next((r for r in situation.observed.revisions if r.id == ended.revision), None)
+    if revision is None:
+        return kept
+    analysis = analysis_of(situation.desired.spec.rollout, ended.step)
+    return timeline.conclude(ended, analysis, revision, roles.stable.id if roles.stable else None, situation.now)
 
 
 def _history(situation: Situation) -> tuple[HistoryEntry, ...]:

@@ -16,10 +16,12 @@ _AT_ONCE = timedelta(milliseconds=100)
 def enter(stage: Stage, course: Course, index: int) -> Course:
     """Begins a step, or the growth to full capacity after the last one."""
     strategy, now = stage.strategy, stage.now
+    passed = course.memory.evidence
     course = replace(course, memory=memory.entered(course.memory, index, now), replicas=strategy.pods(index))
     if index >= len(strategy.steps):
         onward = "taking all requests" if strategy.together else f"growing to {strategy.replicas} pods"
         text = f"all {len(strategy.steps)} steps passed; {onward}"
+        course = course.remembers(evidence=passed)  # there is nothing left to pass: what passed the last step stays to be seen
         hold = Problem(reason=Reason.PROMOTING, message=text)
         return replace(course, hold=hold, facts=(Fact(reason=Reason.PROMOTING, message=text),), wake_at=now)
     step = strategy.steps[index]

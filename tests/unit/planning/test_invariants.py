@@ -14,15 +14,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from typing_extensions import override
 
-from tests.world import bundles
-from tests.world.cluster import CRASH, Cluster
 from tests.world.invariants import TERMINAL, Guard
-from tests.world.world import SOON, World, spec
+from tests.world.specs import spec
 from volary.api.v1alpha1 import Phase, Update
 from volary.common.reasons import Reason
 from volary.planning.model import NoService, Problem
 from volary.planning.outside import Ending
 from volary.planning.weighted import Share, Weighted
+from volary.simulation import bundles
+from volary.simulation.cluster import CRASH, Cluster
+from volary.simulation.world import SOON, World
 
 VERSIONS = ("1", "2", "3", "4")
 FATES = {

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.planning.builders import desired, revision, spec
-from tests.world.cluster import START
 from volary.api.v1alpha1 import Autoscaling, DisruptionBudget, PodTemplate, Toleration, TopologySpread
 from volary.planning import placement, pods, readiness, resources, scaling, scaling_bodies, traffic
 from volary.planning.model import (
@@ -25,6 +24,7 @@ from volary.planning.model import (
     Workload,
 )
 from volary.planning.roles import Roles
+from volary.simulation.cluster import START
 
 STABLE = revision()
 ROLES = Roles(wanted=STABLE, stable=STABLE, candidate=None)

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.world import bundles
-from tests.world.cluster import Cluster
 from tests.world.invariants import Guard
-from tests.world.world import World, spec
+from tests.world.specs import spec
 from volary.api.v1alpha1 import Phase
 from volary.planning import evidence, watch
 from volary.planning.evidence.betting import CAP
+from volary.simulation import bundles
+from volary.simulation.cluster import Cluster
+from volary.simulation.world import World
 
 STEPS = [{"weight": 50, "duration": "30s"}]
 

@@ -39,6 +39,7 @@ from volary.api.v1alpha1.runtime import PodTemplate, Resources, Runtime, Runtime
 from volary.api.v1alpha1.scaling import Autoscaling, DisruptionBudget
 from volary.api.v1alpha1.spec import ModelDeploymentSpec
 from volary.api.v1alpha1.status import Condition, HistoryEntry, ModelDeploymentStatus, Phase, RequestStatus, RetiringStatus, RevisionStatus
+from volary.api.v1alpha1.timeline import Finding, LastRollout
 from volary.api.v1alpha1.traffic import GatewayTraffic, Mirror, RouteTraffic, Sticky, Traffic
 from volary.api.v1alpha1.update import Update
 from volary.api.v1alpha1.verdicts import Checks, GoldenCount, GoldenState, JobState, QueryState
@@ -55,12 +56,14 @@ __all__ = [
     "DriftEvidence",
     "ErrorAnalysis",
     "Evidence",
+    "Finding",
     "GatewayTraffic",
     "GoldenCount",
     "GoldenState",
     "HistoryEntry",
     "JobState",
     "JobTemplate",
+    "LastRollout",
     "LatencyAnalysis",
     "LatencyEvidence",
     "Metadata",

@@ -126,6 +126,9 @@ class RolloutStatus(Status):
     """Time and evidence are over; a person decides."""
     step_approved: bool = False
     """A person approved this step."""
+    timeline: tuple[str, ...] = ()
+    """Its course, one line a moment: seconds since the beginning, step, weight wanted/reached, errors/requests of the canary and of stable,
+    evidence against and in favour in percent of a proof, verdict. At most 60 lines; older ones are thinned out."""
 
 
 class WatchStatus(Status):

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from volary.api.v1alpha1.base import Status
 from volary.api.v1alpha1.memory import RolloutStatus, RouteStatus, WatchStatus
+from volary.api.v1alpha1.timeline import LastRollout
 
 
 class Phase(StrEnum):
@@ -98,6 +99,7 @@ class ModelDeploymentStatus(Status):
     watch: WatchStatus | None = None
     """While a new stable is watched after its promotion."""
     route: RouteStatus | None = None
+    last_rollout: LastRollout | None = None
     retiring: RetiringStatus | None = None
     history: tuple[HistoryEntry, ...] = ()
     request: RequestStatus | None = None

@@ -12,9 +12,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
-from tests.world.bundles import GOOD, Bundle, passed
-from tests.world.holding import KUBELET, MOUNT, NUDGED, Hold, Loaded
-from tests.world.others import Others
 from volary.api.v1alpha1 import DisruptionBudget, Update
 from volary.bundle.split import Split
 from volary.common.outcome import Outcome
@@ -57,6 +54,9 @@ from volary.planning.model import (
 )
 from volary.planning.shape import carrier
 from volary.planning.weighted import HttpRoute, NoRoute, Routed, Unroutable, Weighted
+from volary.simulation.bundles import GOOD, Bundle, passed
+from volary.simulation.holding import KUBELET, MOUNT, NUDGED, Hold, Loaded
+from volary.simulation.others import Others
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ROUTING_LAG = timedelta(seconds=1)  # until the nodes know a Service's new selector
@@ -95,6 +95,7 @@ class ModelPod:
     hold: Hold | None = None  # of a pod that several revisions share; `revision` is their shape then
 
     def seen(self) -> Pod:
+        """As the API server shows it."""
         shown = None if self.ready or self.gone else self.problem
         return Pod(
             name=f"pod-{self.uid}",
@@ -257,9 +258,11 @@ class Cluster:
     # ---- what others do -------------------------------------------------------------------------
 
     def bundle(self, version: str) -> Bundle:
+        """What becomes of a version; good, if nothing is said."""
         return self.bundles.get(version, GOOD)
 
     def route(self, to: Traffic) -> None:
+        """The Service at once, the nodes a little later."""
         self.traffic = to
         self._routes.append((self.now + ROUTING_LAG, to))
 
@@ -315,6 +318,7 @@ class Cluster:
         return [pod for pod in self.pods if pod.revision == carried and pod.gone is None]
 
     def ready(self, revision: str) -> int:
+        """Ready pods that are not told to end."""
         return sum(pod.ready and self._has(pod, revision) for pod in self.of(revision))
 
     def _has(self, pod: ModelPod, revision: str) -> bool:
@@ -325,6 +329,7 @@ class Cluster:
         return sum(pod.ready and pod.orphaned is None and self._has(pod, revision) for pod in self.of(revision))
 
     def workloads(self) -> tuple[Workload, ...]:
+        """The Deployments with their pods."""
         return tuple(
             Workload(
                 revision=revision,
@@ -337,6 +342,7 @@ class Cluster:
         )
 
     def strangers(self) -> tuple[Pod, ...]:
+        """Live pods whose Deployment is gone."""
         return tuple(pod.seen() for pod in self.pods if pod.revision not in self.deployments and pod.gone is None)
 
     def counts(self) -> tuple[Count, ...]:
@@ -484,6 +490,10 @@ class Cluster:
             self.lost += requests if self.served else 0.0
             self._owed = 0.0
             return
+        self.answer(endpoints, requests)
+
+    def answer(self, endpoints: list[ModelPod], requests: float) -> None:
+        """All pods get the same, errors are as even as whole numbers can be: so stories are the same each time."""
         each = int(requests / len(endpoints))
         self._owed = requests - each * len(endpoints)
         for pod in endpoints:
@@ -497,7 +507,7 @@ class Cluster:
         pod.requests += requests
         pod.slow += requests * bundle.slow
         pod.odd += requests * bundle.odd
-        pod.errors += min(requests, int(requests * bundle.errors + self._random.random()))
+        pod.errors += self._errors(pod.revision, requests)
 
     def _errors(self, revision: str, requests: int) -> int:
         return min(requests, int(requests * self._loads(revision).errors + self._random.random()))

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from tests.world.cluster import Cluster
 from volary.api.v1alpha1 import ModelDeploymentSpec, ModelDeploymentStatus
 from volary.planning import checks, evidence, identity
 from volary.planning.model import (
@@ -25,22 +24,10 @@ from volary.planning.outside import Outside
 from volary.planning.plan import plan
 from volary.planning.roles import Roles, assign
 from volary.planning.weighted import LeftRoute, NotAsked
+from volary.simulation.cluster import Cluster
 
 IMAGES = Images(agent="agent:1", server="server:1")
 SOON = timedelta(milliseconds=200)  # until the operator hears of a change
-
-
-def spec(version: str, **fields: Any) -> ModelDeploymentSpec:
-    """A spec in the spelling of users."""
-    return ModelDeploymentSpec.model_validate(
-        {
-            "model": {"uri": "s3://models/fraud", "version": version},
-            "runtime": {"name": "onnxruntime"},
-            "replicas": 3,
-            "rollout": {"steps": [{"weight": 25, "duration": "1m"}, {"weight": 50, "duration": "1m"}], "analysis": {"interval": "20s"}},
-        }
-        | fields
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +38,7 @@ class Turn:
     observed: Observed
     plan: Plan
     status: ModelDeploymentStatus  # as the API server has it afterwards
+    now: datetime
 
 
 @dataclass(slots=True)
@@ -89,11 +77,13 @@ class World:
 
     @property
     def status(self) -> ModelDeploymentStatus:
+        """As the API server has it."""
         return ModelDeploymentStatus.model_validate(self.stored)
 
     # ---- the operator ---------------------------------------------------------------------------
 
     def desired(self) -> Desired:
+        """The ModelDeployment as it is stored."""
         return Desired(
             namespace="shop",
             name="fraud",
@@ -108,9 +98,11 @@ class World:
         )
 
     def request_id(self) -> str:
+        """Names the spec's preflight."""
         return identity.request_id(self.spec.model, "fraud", self.spec.runtime, self.spec.update)
 
     def observe(self, desired: Desired) -> Observed:
+        """One look at everything."""
         cluster, request = self.cluster, self.request_id()
         due = evidence.sample_due(desired, cluster.now)
         return Observed(
@@ -157,7 +149,9 @@ class World:
         """Look and plan, do nothing."""
         desired = self.desired()
         observed = self.observe(desired)
-        return Turn(desired=desired, observed=observed, plan=plan(desired, observed, self.cluster.now), status=desired.status)
+        return Turn(
+            desired=desired, observed=observed, plan=plan(desired, observed, self.cluster.now), status=desired.status, now=self.cluster.now
+        )
 
     def act(self, turn: Turn, *, dies_after: int | None = None) -> None:
         """Carry out a plan. An operator that dies writes no status; all it knew is what the cluster knows."""
@@ -170,7 +164,7 @@ class World:
         """One whole turn."""
         thought = self.think()
         self.act(thought)
-        done = Turn(desired=thought.desired, observed=thought.observed, plan=thought.plan, status=thought.plan.status)
+        done = Turn(desired=thought.desired, observed=thought.observed, plan=thought.plan, status=thought.plan.status, now=thought.now)
         for listener in self.listeners:
             listener(done)
         return done
@@ -183,6 +177,10 @@ class World:
         """When the operator looks again: when something happened, or when the plan asked for it."""
         if not self.idle(turn):
             return self.cluster.now + SOON
+        return self.next_look(turn)
+
+    def next_look(self, turn: Turn) -> datetime | None:
+        """When something happens by itself, or the plan asked for a look."""
         times = (turn.plan.wake_at, self.cluster.next_news())
         return min((max(time, self.cluster.now + SOON) for time in times if time is not None), default=None)
 
@@ -207,8 +205,10 @@ class World:
     # ---- who is who -----------------------------------------------------------------------------
 
     def roles(self) -> Roles:
+        """By the marks of the revisions."""
         revisions = tuple(self.cluster.revisions.values())
         return assign(Observed(revisions=revisions), self.request_id())
 
     def revision(self, version: str) -> Revision:
+        """The one of a version."""
         return next(revision for revision in self.cluster.revisions.values() if revision.version == version)

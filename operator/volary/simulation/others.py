@@ -13,8 +13,8 @@ from volary.planning.outside import Ending, Measurement, Question, Reply, SeenJo
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from tests.world.bundles import Bundle
-    from tests.world.cluster import ModelPod
+    from volary.simulation.bundles import Bundle
+    from volary.simulation.cluster import ModelPod
 
 JOB_TIME = timedelta(seconds=10)
 WRONG_AFTER = 20  # golden samples that a bundle with `wrong` answers as recorded
@@ -53,6 +53,7 @@ class Others:
     # ---- Jobs -------------------------------------------------------------------------------------
 
     def do(self, action: StartCheck | DeleteCheck, now: datetime) -> None:
+        """Start or delete a Job."""
         match action:
             case StartCheck(visit=visit):
                 name = jobs.object_name("fraud", visit.revision, visit.step, visit.job.name)
@@ -62,6 +63,7 @@ class Others:
                 self.jobs.pop(name, None)
 
     def seen(self, now: datetime) -> tuple[SeenJob, ...]:
+        """The Jobs as the operator sees them."""
         return tuple(self._seen(name, judge, now) for name, judge in sorted(self.jobs.items()))
 
     def _seen(self, name: str, judge: Judge, now: datetime) -> SeenJob:
@@ -78,11 +80,13 @@ class Others:
         )
 
     def times(self) -> Iterator[datetime]:
+        """When a Job ends."""
         return (judge.ends for judge in self.jobs.values())
 
     # ---- Prometheus -------------------------------------------------------------------------------
 
     def measure(self, questions: Iterable[Question], now: datetime) -> tuple[Measurement, ...]:
+        """What Prometheus answers."""
         return tuple(self._measure(question, now) for question in questions)
 
     def _measure(self, question: Question, now: datetime) -> Measurement:
@@ -94,6 +98,7 @@ class Others:
     # ---- agents -----------------------------------------------------------------------------------
 
     def ask_agents(self, rate: int, until: datetime) -> None:
+        """Replay golden samples for a while."""
         self.rate, self.until = rate, until
 
     def replay(self, pods: Iterable[ModelPod], bundle: Callable[[ModelPod], Bundle], span: timedelta) -> None:
@@ -107,6 +112,7 @@ class Others:
                 agent.wrong = max(0, int(agent.asked) - WRONG_AFTER) if bundle(pod).wrong else 0
 
     def replies(self, pods: Iterable[ModelPod]) -> tuple[Reply, ...]:
+        """What the agents of these pods say."""
         return tuple(self._reply(pod, self.agents.get(pod.uid, Asked())) for pod in pods)
 
     def _reply(self, pod: ModelPod, agent: Asked) -> Reply:

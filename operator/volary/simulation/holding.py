@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from tests.world.bundles import Bundle
 from volary.bundle.split import Split
 from volary.common.reasons import Reason
 from volary.planning.holdings import Held, Holding, State
 from volary.planning.model import Problem
+from volary.simulation.bundles import Bundle
 
 KUBELET = timedelta(seconds=60)  # until a changed ConfigMap is mounted anew, without a nudge
 NUDGED = timedelta(seconds=0.1)
@@ -87,6 +87,7 @@ class Hold:
         return bool(self.weights) and all(self.loaded[name].state is State.READY for name, weight in self.weights.items() if weight > 0)
 
     def says(self, uid: str) -> Holding | None:
+        """What its agent answers; None: nothing."""
         if not self.answers or not self.seen:
             return None
         held = tuple(

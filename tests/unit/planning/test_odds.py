@@ -1,0 +1,102 @@
+"""The guarantee by simulation: thousands of canaries at once, in an arithmetic that is held to `planning.evidence`.
+
+The whole table is `python -m tests.bench.rollback_odds`; here are the cells that are nearest to the edge.
+"""
+
+import numpy as np
+import pytest
+
+from tests.bench import rollback_odds
+from tests.bench.rollback_odds import LONGEST, judge
+from tests.support import betting
+from tests.support.canaries import Cell
+from volary.api.v1alpha1 import ErrorAnalysis, Evidence
+from volary.planning import evidence
+from volary.planning.evidence import Increment
+from volary.simulation import odds
+
+OURS = "Volary"
+
+
+@pytest.mark.parametrize(
+    "cell", [Cell(rps=2, errors=0.05, canary_errors=0.1), Cell(rps=200, errors=0.005, canary_errors=0.005, burst=5, noise=0.7)]
+)
+def test_arrays_weigh_as_the_operator_does(cell: Cell) -> None:
+    runs, analysis = 7, ErrorAnalysis(max_rate="10%")
+    seen = [Evidence() for _ in range(runs)]
+    fail, better = betting.zero(runs), betting.zero(runs)
+    above, below = betting.zero(runs, len(evidence.HIGHER)), betting.zero(runs, len(evidence.LOWER))
+    for grown in cell.samples((0.1,) * 20 + (0.5,) * 20, runs, 3):
+        fail = betting.vote(fail, grown, evidence.WORSE_RATIO, worse=True)
+        better = betting.vote(better, grown, evidence.EQUAL_RATIO, worse=False)
+        above = betting.rate(above, grown.canary_requests, grown.canary_errors, 0.1, evidence.HIGHER)
+        below = betting.rate(below, grown.canary_requests, grown.canary_errors, 0.01, evidence.LOWER)
+        for run, before in enumerate(seen):
+            sides = (grown.canary_requests, grown.canary_errors, grown.stable_requests, grown.stable_errors)
+            seen[run] = after = evidence.weigh(before, Increment(*(int(side[run]) for side in sides)), analysis)
+            for wealth, same in ((fail, after.fail), (better, after.pass_ratio), (above, after.fail_rate), (below, after.pass_rate)):
+                assert wealth[run] == pytest.approx(same, abs=1e-9)
+                assert betting.mean(wealth)[run] == pytest.approx(evidence.mean(same), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        Cell(rps=20, errors=0.005, canary_errors=0.005),
+        Cell(rps=200, errors=0.05, canary_errors=0.05, burst=20, noise=0.7, restarts=True),
+        Cell(rps=0.2, errors=0.05, canary_errors=0.05, burst=5),
+    ],
+)
+def test_an_equal_canary_is_not_rolled_back_however_often_one_looks(cell: Cell) -> None:
+    found = judge(cell, LONGEST[::2], 2000, 1)
+    assert found.bound(OURS) < 0.01
+
+
+def test_a_canary_at_the_edge_of_the_claim_is_not_rolled_back_either() -> None:
+    found = judge(Cell(rps=200, errors=0.005, canary_errors=0.005 * evidence.WORSE_RATIO), LONGEST[::2], 2000, 1)
+    assert found.bound(OURS) < 0.01
+
+
+@pytest.mark.parametrize(("weight", "seconds"), [(0.1, 30), (0.25, 35), (0.5, 65)])
+def test_half_of_the_requests_failing_is_found_within_seconds(weight: float, seconds: float) -> None:
+    found = judge(Cell(rps=20, errors=0.005, canary_errors=0.5), (weight,) * 20, 1000, 1)
+    assert found.seconds(OURS, 0.99) <= seconds
+
+
+def test_rules_that_are_right_for_one_look_are_wrong_for_many() -> None:
+    found = judge(Cell(rps=20, errors=0.005, canary_errors=0.005), LONGEST[::2], 500, 1)
+    assert found.share("z-test at each look") > 0.05
+    assert found.share(OURS) < 0.01
+
+
+def test_the_table_has_a_row_for_each_cell() -> None:
+    found = [judge(Cell(rps=20, errors=0.005, canary_errors=0.005), (0.1,) * 6, 50, 1)]
+    lines = list(rollback_odds.equal_table(found))
+    assert len(lines) == 4
+    assert "<circle" in rollback_odds.picture(found)
+    assert lines[2].startswith("| 20 | 0.5 % | 1 | none |")
+
+
+# ---- intervals ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("hits", "runs"), [(0, 200), (1, 200), (37, 200), (199, 200), (200, 200), (12, 10_000)])
+def test_clopper_pearson_as_scipy_has_it(hits: int, runs: int) -> None:
+    from scipy.stats import beta
+
+    low, high = odds.interval(hits, runs)
+    assert low == pytest.approx(beta.ppf(0.025, hits, runs - hits + 1) if hits else 0, abs=1e-9)
+    assert high == pytest.approx(beta.ppf(0.975, hits + 1, runs - hits) if hits < runs else 1, abs=1e-9)
+
+
+def test_quantiles_are_values_that_were_seen() -> None:
+    assert odds.quantile([], 0.5) is None
+    assert odds.quantile([3, 1, 2], 0.5) == 2
+    assert odds.quantile([3, 1, 2], 0.95) == 3
+
+
+def test_restarts_lose_requests_and_errors_alike() -> None:
+    cell = Cell(rps=200, errors=0.05, canary_errors=0.05, restarts=True)
+    grown = list(cell.samples((0.5,) * 20, 200, 1))
+    rate = np.sum([each.canary_errors for each in grown]) / np.sum([each.canary_requests for each in grown])
+    assert rate == pytest.approx(0.05, rel=0.02)
