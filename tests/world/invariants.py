@@ -14,6 +14,7 @@ from volary.planning.model import (
     DeletePreflight,
     DeleteRevision,
     DeleteWorkload,
+    Directing,
     EnsureWorkload,
     Level,
     MarkRevision,
@@ -29,7 +30,6 @@ from volary.planning.model import (
     Route,
     Shared,
     StartCheck,
-    Traffic,
     Weigh,
     Workload,
     WriteSplit,
@@ -93,7 +93,7 @@ class Guard:
             able |= {roles.candidate.id} if not turn.observed.strangers else set()  # they would get traffic too
         able = {name for name in able if cluster.lasting(name) > 0}
         assert selected or not able, f"{able} could serve, but traffic goes to {cluster.traffic}"
-        failed = {name for name in selected if cluster.revisions[name].failed}
+        failed = {name for name in selected if name in cluster.revisions and cluster.revisions[name].failed}
         if failed and roles.stable is not None:
             enough = min(_pods(turn), *(cluster.ready(name) for name in failed))
             assert cluster.lasting(roles.stable.id) < enough, f"a failed revision keeps its traffic though stable could take it: {failed}"
@@ -131,11 +131,18 @@ class Guard:
         assert set(cluster.splits) <= carriers, f"ConfigMaps left over: {set(cluster.splits) - carriers}"
         assert roles.stable is None or cluster.selected() == in_use, "traffic is not where it belongs"
         assert not cluster.outside.jobs, "a Job that judges is left over"
-        assert len(cluster.revisions) <= self.world.spec.history + 2, "the history grows"
+        idle = cluster.revisions.keys() - {r.id for r in (roles.wanted, roles.stable) if r is not None} - self._in_pods()
+        assert len(idle) <= self.world.spec.history, "the history grows"
         if status.phase is Phase.SERVING:
             assert roles.stable is not None
             assert roles.stable == roles.wanted
             assert cluster.ready(roles.stable.id) == _pods(turn)
+
+    def _in_pods(self) -> set[str]:
+        """Revisions that pods serve or are told to hold: the one before stable stays in shared pods without requests."""
+        cluster = self.world.cluster
+        told = (written.split for written in cluster.splits.values() if written.split is not None)
+        return cluster.targeted() | {share.revision for split in told for share in split.shares}
 
 
 def _pods(turn: Turn) -> int:
@@ -243,11 +250,11 @@ def _ready_is_true(turn: Turn) -> None:
     revision = next(r for r in observed.revisions if r.id == status.stable.revision)
     assert revision.version == turn.desired.spec.model.version
     assert observed.ready(revision.id) >= _pods(turn)
-    traffic: Traffic = observed.traffic
+    after = turn.observed
     for action in turn.plan.actions:
-        traffic = action.to if isinstance(action, Route) else traffic
+        after = _after(action, after)
         assert not isinstance(action, WriteSplit) or action.split.shares[0].weight == 100
-    assert traffic in {Only(revision.id), Only(shape.carrier(revision))}
+    assert perspective.by_revision(after).traffic == Only(revision.id)
 
 
 def _walk(turn: Turn, request: str) -> None:
@@ -295,8 +302,10 @@ def _is_allowed(action: Action, seen: Observed, turn: Turn, request: str) -> Non
     roles = assign(seen, request)
     in_use = {r.id for r in (roles.stable, roles.candidate, roles.wanted) if r is not None}
     match action:
-        case EnsureWorkload() | DeleteWorkload() | Route():
+        case EnsureWorkload() | DeleteWorkload() | Route() | Preview() | Weigh() | ReleaseRoute():
             _is_allowed_outside(action, shape.carried(seen), turn, shape.carried_roles(roles))
+        case StartCheck() | DeleteCheck():
+            _judges_the_candidate(action, seen, roles.candidate)
         case WriteSplit():
             _is_allowed_inside(action, seen, roles)
         case Nudge(pod=name, generation=generation):
@@ -340,7 +349,7 @@ def _is_allowed_inside(action: WriteSplit, seen: Observed, roles: Roles) -> None
             assert held.state is State.READY, f"{name} gets requests and is not proved in pod {pod.name}"
 
 
-def _is_allowed_outside(action: EnsureWorkload | DeleteWorkload | Route, seen: Observed, turn: Turn, roles: Roles) -> None:
+def _is_allowed_outside(action: EnsureWorkload | DeleteWorkload | Directing, seen: Observed, turn: Turn, roles: Roles) -> None:
     """Deployments and the Service; revisions that share pods go by their shape."""
     stable = roles.stable
     match action:
@@ -358,10 +367,6 @@ def _is_allowed_outside(action: EnsureWorkload | DeleteWorkload | Route, seen: O
             assert not alone or seen.ready(name) == 0, f"{name} serves alone and is deleted"
         case Weigh(to=to):
             _weights_are_able(to, seen, turn)
-        case ReleaseRoute():
-            pass
-        case StartCheck() | DeleteCheck():
-            _judges_the_candidate(action, seen, roles.candidate)
         case Route(to=Only(revision=name)):
             _is_able(name, seen, _pods(turn))
         case Route(to=Shared()):
@@ -374,8 +379,8 @@ def _is_allowed_outside(action: EnsureWorkload | DeleteWorkload | Route, seen: O
         case Preview(revision=str() as name):
             assert roles.candidate is not None, "a preview without a candidate"
             assert name == roles.candidate.id, "the preview is not the candidate"
-        case _:
-            raise AssertionError(action)
+        case Route() | Preview() | ReleaseRoute():
+            pass
 
 
 def _weights_are_able(to: Weighted, seen: Observed, turn: Turn) -> None:

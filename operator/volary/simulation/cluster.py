@@ -55,7 +55,7 @@ from volary.planning.model import (
 from volary.planning.shape import carrier
 from volary.planning.weighted import HttpRoute, NoRoute, Routed, Unroutable, Weighted
 from volary.simulation.bundles import GOOD, Bundle, passed
-from volary.simulation.holding import KUBELET, MOUNT, NUDGED, Hold
+from volary.simulation.holding import KUBELET, MOUNT, NUDGED, Hold, Loaded
 from volary.simulation.others import Others
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -109,16 +109,23 @@ class ModelPod:
             nudged=self.hold.nudged if self.hold else "",
         )
 
-    def counted(self) -> Count:
-        """Its page of metrics."""
-        slow, odd = int(self.slow), int(self.odd)
+    def counted(self) -> Iterator[Count]:
+        """Its page of metrics, by revision."""
+        if self.hold is None:
+            yield self._count(self.revision, self)
+            return
+        for name, one in sorted(self.hold.loaded.items()):
+            yield self._count(name, one)
+
+    def _count(self, revision: str, of: "ModelPod | Loaded") -> Count:
+        slow, odd = int(of.slow), int(of.odd)
         return Count(
             uid=self.uid,
-            revision=self.revision,
-            requests=self.requests,
-            errors=self.errors,
-            durations=((0.05, self.requests - slow), (1.0, self.requests), (math.inf, self.requests)),
-            outputs=(("label:0", self.requests - odd), ("label:1", odd)),
+            revision=revision,
+            requests=of.requests,
+            errors=of.errors,
+            durations=((0.05, of.requests - slow), (1.0, of.requests), (math.inf, of.requests)),
+            outputs=(("label:0", of.requests - odd), ("label:1", odd)),
             restarts=self.restarts,
         )
 
@@ -298,7 +305,7 @@ class Cluster:
             if revision is not None and revision.version == version and not pod.ready:
                 pod.due = self.now + GOOD.start
             if pod.hold is not None:
-                pod.hold.restart(self.now, self._loads)
+                pod.hold.mend(self.now, self._loads)
 
     # ---- what is seen ---------------------------------------------------------------------------
 
@@ -340,15 +347,8 @@ class Cluster:
 
     def counts(self) -> tuple[Count, ...]:
         """Of the pods that answer a scrape."""
-        answering = [pod for pod in self.pods if pod.ready and pod.revision in self.deployments]
-        alone = [pod.counted() for pod in answering if pod.hold is None]
-        shared = [
-            Count(uid=pod.uid, revision=name, requests=one.requests, errors=one.errors)
-            for pod in answering
-            if pod.hold is not None
-            for name, one in sorted(pod.hold.loaded.items())
-        ]
-        return (*alone, *shared)
+        answering = (pod for pod in self.pods if pod.ready and pod.revision in self.deployments)
+        return tuple(count for pod in answering for count in pod.counted())
 
     def holdings(self) -> tuple[Holding, ...]:
         """Of the agents that answer."""
@@ -358,8 +358,9 @@ class Cluster:
     def carried(self, carrier: str) -> set[str]:
         """Revisions that get requests where this Deployment gets them."""
         written = self.splits.get(carrier)
-        if written is None or written.split is None:
-            return {carrier}
+        if written is None or written.split is None:  # the pods go on with what they have
+            holds = (pod.hold for pod in self._own(carrier) if pod.hold is not None)
+            return {name for hold in holds for name, weight in hold.weights.items() if weight > 0} or {carrier}
         return {share.revision for share in written.split.shares if share.weight > 0}
 
     def http_route(self) -> HttpRoute:
@@ -500,7 +501,7 @@ class Cluster:
 
     def _ask(self, pod: ModelPod, requests: int) -> None:
         if pod.hold is not None:
-            pod.hold.serve(requests, self._errors)
+            pod.hold.serve(requests, self._loads, self._errors)
             return
         bundle = self._bundle_of(pod)
         pod.requests += requests

@@ -24,6 +24,13 @@ class Loaded:
     problem: Problem | None = None
     requests: int = 0
     errors: int = 0
+    slow: float = 0.0
+    odd: float = 0.0
+
+    def again(self, due: datetime) -> None:
+        """Told anew: nothing of it is known, its counters begin at 0."""
+        self.due, self.state, self.problem = due, State.LOADING, None
+        self.requests, self.errors, self.slow, self.odd = 0, 0, 0.0, 0.0
 
 
 @dataclass(slots=True)
@@ -66,7 +73,13 @@ class Hold:
     def restart(self, now: datetime, bundle: Callable[[str], Bundle]) -> None:
         """The server is told everything again."""
         for name, one in self.loaded.items():
-            one.state, one.due, one.problem, one.requests, one.errors = State.LOADING, now + bundle(name).start, None, 0, 0
+            one.again(now + bundle(name).start)
+
+    def mend(self, now: datetime, bundle: Callable[[str], Bundle]) -> None:
+        """What is not ready is tried again; what serves goes on."""
+        for name, one in self.loaded.items():
+            if one.state is not State.READY:
+                one.again(now + bundle(name).start)
 
     @property
     def ready(self) -> bool:
@@ -89,14 +102,17 @@ class Hold:
         )
         return Holding(uid=uid, generation=self.generation, seen=self.seen, held=held)
 
-    def serve(self, requests: int, errors: Callable[[str, int], int]) -> None:
+    def serve(self, requests: int, bundle: Callable[[str], Bundle], errors: Callable[[str, int], int]) -> None:
         """Exactly by weight."""
         rest, last = requests, max(self.weights, key=lambda name: (self.weights[name], name))
         for name, weight in sorted(self.weights.items(), key=lambda item: item[0] == last):
             share = rest if name == last else min(rest, round(requests * weight / 100))
             rest -= share
-            self.loaded[name].requests += share
-            self.loaded[name].errors += errors(name, share)
+            one = self.loaded[name]
+            one.requests += share
+            one.slow += share * bundle(name).slow
+            one.odd += share * bundle(name).odd
+            one.errors += errors(name, share)
 
     def _read(self, file: Split, now: datetime, bundle: Callable[[str], Bundle]) -> None:
         self.seen, self._file = file.generation, file
