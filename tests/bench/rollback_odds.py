@@ -189,9 +189,11 @@ What this says:
 * Ten times the errors, 0.5 % to 5 %: within 75 s at 200 rps at any weight; at 20 rps within 145 s from 25 % weight on, and 95 % of them
   within three minutes at 10 %; at 2 rps hardly in three minutes. 0.01 % to 0.1 % is not proved in three minutes even at 200 rps: few errors
   prove little by any honest rule. Where traffic is thin, give steps more time.
-* `maxRate` finds a very bad canary sooner, within one or two looks at any weight, and pays for it: it counts requests as if they failed
-  independently of each other. With bursts or shared bad moments it rolled back up to 23 % of equal canaries whose own rate was half of it.
-  Set it far above what bad minutes bring, or leave it out.
+* `maxRate` looks at the canary alone, one vote a look as well: bursts and bad moments inside a look do not roll an equal canary back whose
+  rate is below it. It finds a very bad canary sooner where the weight is high: 50 % errors at 50 % weight within 25 s in place of 65 s at
+  20 rps, within 60 s in place of 90 s at 2 rps. At 10 % weight it gains little or nothing. It takes half of the error budget, so a canary
+  that is worse than stable but stays below `maxRate` is found later: 0.5 % to 2 % at 200 rps and 10 % weight within 160 s in place of
+  145 s. Bad minutes are many looks: set it above what they bring.
 * A threshold is right for one error rate: below it nothing is found, near it equal canaries are rolled back.
 """
 
@@ -213,7 +215,7 @@ def main() -> None:
     sys.stderr.write(f"\r{len(good) + len(bad)} cells, {time.perf_counter() - began:.0f} s\n")
     tables = {"equal": "\n".join(equal_table(good)), "worse": "\n".join(worse_table(bad))}
     print(tables["equal"], tables["worse"], sep="\n\n")
-    worst = max(each.bound("Volary") for each in good)
+    worst = max(each.bound(rule) for each in good for rule in RULES if rule.startswith("Volary"))
     if args.check and worst >= evidence.ALPHA:
         sys.exit(f"an equal canary may be rolled back in {worst:.2%} of the rollouts")
     if args.write:

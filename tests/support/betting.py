@@ -46,6 +46,12 @@ def rate(wealth: Floats, n: Counts, k: Counts, bound: float, factors: tuple[floa
     return wealth + k[:, None] * np.log(others / bound) + (n - k)[:, None] * np.log((1 - others) / (1 - bound))
 
 
+def higher(wealth: Floats, n: Counts, k: Counts, bound: float) -> Floats:
+    """As `evidence.higher`."""
+    gain = np.where(n > 0, k / np.maximum(n, 1) / bound - 1, 0.0)
+    return wealth + np.log1p(gain[:, None] * np.array(evidence.BETS))
+
+
 def mean(wealth: Floats) -> Floats:
     """As `evidence.mean`."""
     top = wealth.max(axis=1)

@@ -34,13 +34,13 @@ class Bets:
     rate: Floats = field(init=False)
 
     def __post_init__(self) -> None:
-        self.fail, self.rate = betting.zero(self.runs), betting.zero(self.runs, len(evidence.HIGHER))
+        self.fail, self.rate = betting.zero(self.runs), betting.zero(self.runs)
 
     def look(self, grown: Grown) -> np.ndarray:
         self.fail = betting.vote(self.fail, grown, evidence.WORSE_RATIO, worse=True)
         if self.limit is None:
             return betting.mean(self.fail) >= np.log(1 / evidence.ALPHA)
-        self.rate = betting.rate(self.rate, grown.canary_requests, grown.canary_errors, self.limit, evidence.HIGHER)
+        self.rate = betting.higher(self.rate, grown.canary_requests, grown.canary_errors, self.limit)
         return np.maximum(betting.mean(self.fail), betting.mean(self.rate)) >= np.log(2 / evidence.ALPHA)
 
 

@@ -86,15 +86,59 @@ def test_the_bet_is_fair_at_the_edge(share: float) -> None:
         assert pi0 * math.exp(won) + (1 - pi0) * math.exp(lost) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("factors", [evidence.LOWER, evidence.HIGHER])
-def test_the_rate_bet_is_fair_at_its_bound(factors: tuple[float, ...]) -> None:
-    bound, n = 0.3, 6
+def test_the_rate_bet_is_fair_at_its_bound() -> None:
+    bound, n, factors = 0.3, 6, evidence.LOWER
     for index in range(len(factors)):
         total = 0.0
         for outcome in product((0, 1), repeat=n):
             k = sum(outcome)
             total += bound**k * (1 - bound) ** (n - k) * math.exp(evidence.rate((), n, k, bound, factors)[index])
         assert total == pytest.approx(1)
+
+
+def _bursts(n: int, size: int, rate: float) -> dict[int, float]:
+    """Chance of each number of errors in n requests that fail `size` together."""
+    groups = n // size
+    return {size * hits: math.comb(groups, hits) * rate**hits * (1 - rate) ** (groups - hits) for hits in range(groups + 1)}
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 6])
+@pytest.mark.parametrize("rates", [(0.3,), (0.6, 0.0), (0.1,), (0.5, 0.1, 0.0)])
+def test_the_bet_on_a_higher_rate_is_fair_whatever_the_bursts_and_bad_moments(size: int, rates: tuple[float, ...]) -> None:
+    """Two samples of six requests, each at a moment with one of the rates, all as likely: wealth 1 on average at the bound, less below."""
+    bound, mean = 0.3, sum(rates) / len(rates)
+    chances = {k: sum(_bursts(6, size, rate)[k] for rate in rates) / len(rates) for k in range(0, 7, size)}
+    total = [0.0] * len(evidence.BETS)
+    for (first, likely), (second, then) in product(chances.items(), repeat=2):
+        wealth = evidence.higher(evidence.higher((), 6, first, bound), 6, second, bound)
+        total = [so_far + likely * then * math.exp(log) for so_far, log in zip(total, wealth, strict=True)]
+    assert total == pytest.approx([(1 + bet * (mean / bound - 1)) ** 2 for bet in evidence.BETS])
+    assert max(total) <= 1 + 1e-9
+
+
+def test_a_higher_rate_is_proved_in_as_many_samples_as_documented() -> None:
+    def samples(errors: int) -> int:
+        wealth: tuple[float, ...] = ()
+        for number in range(1, 20):
+            wealth = evidence.higher(wealth, 20, errors, 0.1)
+            if evidence.mean(wealth) >= math.log(200):
+                return number
+        return 20
+
+    assert (samples(2), samples(10), samples(20)) == (20, 5, 3)
+
+
+@pytest.mark.parametrize(("n", "bound"), [(0, 0.1), (-1, 0.1), (10, 0.0), (10, 1.0)])
+def test_where_a_rate_says_nothing_the_wealth_stays(n: int, bound: float) -> None:
+    assert evidence.higher((1.0, 2.0, 3.0, 4.0), n, 0, bound) == (1.0, 2.0, 3.0, 4.0)
+    assert evidence.higher((), n, 0, bound) == (0.0,) * 4
+
+
+@pytest.mark.parametrize("requests", [0, 20])
+def test_the_case_for_a_higher_rate_of_an_older_operator_starts_anew(requests: int) -> None:
+    grown, analysis = Increment(requests, 0, 60, 0), ErrorAnalysis(max_rate="5%")
+    old = Evidence(fail_rate=(9.0, 9.0, 9.0, 9.0, 9.0, 9.0))
+    assert evidence.weigh(old, grown, analysis) == evidence.weigh(Evidence(), grown, analysis)
 
 
 @given(

@@ -25,11 +25,11 @@ def test_arrays_weigh_as_the_operator_does(cell: Cell) -> None:
     runs, analysis = 7, ErrorAnalysis(max_rate="10%")
     seen = [Evidence() for _ in range(runs)]
     fail, better = betting.zero(runs), betting.zero(runs)
-    above, below = betting.zero(runs, len(evidence.HIGHER)), betting.zero(runs, len(evidence.LOWER))
+    above, below = betting.zero(runs), betting.zero(runs, len(evidence.LOWER))
     for grown in cell.samples((0.1,) * 20 + (0.5,) * 20, runs, 3):
         fail = betting.vote(fail, grown, evidence.WORSE_RATIO, worse=True)
         better = betting.vote(better, grown, evidence.EQUAL_RATIO, worse=False)
-        above = betting.rate(above, grown.canary_requests, grown.canary_errors, 0.1, evidence.HIGHER)
+        above = betting.higher(above, grown.canary_requests, grown.canary_errors, 0.1)
         below = betting.rate(below, grown.canary_requests, grown.canary_errors, 0.01, evidence.LOWER)
         for run, before in enumerate(seen):
             sides = (grown.canary_requests, grown.canary_errors, grown.stable_requests, grown.stable_errors)
@@ -50,6 +50,12 @@ def test_arrays_weigh_as_the_operator_does(cell: Cell) -> None:
 def test_an_equal_canary_is_not_rolled_back_however_often_one_looks(cell: Cell) -> None:
     found = judge(cell, LONGEST[::2], 2000, 1)
     assert found.bound(OURS) < 0.01
+
+
+@pytest.mark.parametrize("rps", [20, 200])
+def test_a_limit_rolls_no_equal_canary_back_for_its_bursts(rps: float) -> None:
+    found = judge(Cell(rps=rps, errors=0.05, canary_errors=0.05, burst=20, noise=0.7), LONGEST[::2], 2000, 1)
+    assert found.bound("Volary, maxRate 10 %") < 0.01
 
 
 def test_a_canary_at_the_edge_of_the_claim_is_not_rolled_back_either() -> None:

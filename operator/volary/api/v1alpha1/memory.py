@@ -24,7 +24,7 @@ class Evidence(Status):
     pass_rate: tuple[float, ...] = ()
     """Log wealth of the bets that the canary's error rate is below the tolerance; memory."""
     fail_rate: tuple[float, ...] = ()
-    """Log wealth of the bets that the canary's error rate is above maxRate; memory."""
+    """Log wealth of the bets that the canary's error rate is above maxRate, one vote a sample; memory."""
     requests_needed: int | None = None
     """About how many more canary requests without an error would pass."""
 

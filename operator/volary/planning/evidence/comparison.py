@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from volary.api.v1alpha1 import ErrorAnalysis, Evidence, percent
-from volary.planning.evidence.betting import ALPHA, BETA, EQUAL_RATIO, HIGHER, LOWER, WORSE_RATIO, Increment, mean, rate, vote
+from volary.planning.evidence.betting import ALPHA, BETA, EQUAL_RATIO, LOWER, WORSE_RATIO, Increment, higher, mean, rate, vote
 
 E = TypeVar("E", bound=Evidence)
 
@@ -32,7 +32,7 @@ def weigh(evidence: E, grown: Increment, analysis: ErrorAnalysis, alpha: float =
             "fail": vote(evidence.fail, grown, WORSE_RATIO, worse=True),
             "pass_ratio": vote(evidence.pass_ratio, grown, EQUAL_RATIO, worse=False),
             "pass_rate": rate(evidence.pass_rate, n, k, tolerance, LOWER),
-            "fail_rate": rate(evidence.fail_rate, n, k, limit, HIGHER) if limit is not None else (),
+            "fail_rate": higher(evidence.fail_rate, n, k, limit) if limit is not None else (),
         }
     )
     judged = after.model_copy(update={"verdict": verdict(after, alpha)})
