@@ -402,7 +402,7 @@ class Delivery(RuleBasedStateMachine):
         self.guard.world_is_settled(self.world.turn())
 
 
-settings.register_profile("quick", max_examples=250, stateful_step_count=25)
+settings.register_profile("quick", max_examples=120, stateful_step_count=25)
 settings.register_profile("thorough", max_examples=3000, stateful_step_count=60)
 _NO_LIMITS = settings(
     settings.get_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick")),
