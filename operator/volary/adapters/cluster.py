@@ -186,7 +186,10 @@ class KubernetesCluster:
     async def list(
         self, kind: Kind, namespace: str | None = None, labels: Mapping[str, str | None] | None = None, *, metadata_only: bool = False
     ) -> list[Body]:
-        """All pages of a list. `kind` and `apiVersion`, which lists leave out, are put back; `managedFields`, half of it, go."""
+        """All pages of a list.
+
+        `kind` and `apiVersion`, which lists leave out, are put back; `managedFields`, half of it, go but for our own of Deployments.
+        """
         query = [("limit", str(PAGE)), *([("labelSelector", selector(labels))] if labels else [])]
         accept = _METADATA_ONLY if metadata_only else _JSON
         items: list[Body] = []
@@ -280,7 +283,9 @@ class KubernetesCluster:
 
 
 def _listed(kind: Kind, item: Body) -> Body:
-    item["metadata"].pop("managedFields", None)
+    owners = item["metadata"].pop("managedFields", None) or ()
+    if kind == DEPLOYMENTS:  # who holds the number of pods is told by our own entry
+        item["metadata"]["managedFields"] = [entry for entry in owners if entry.get("manager") == names.FIELD_MANAGER]
     return {**item, "apiVersion": kind.api_version, "kind": kind.name}
 
 
