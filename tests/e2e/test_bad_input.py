@@ -139,9 +139,10 @@ def test_a_secret_that_comes_later_is_enough(stage: Stage, namespace: str) -> No
 
 def test_edited_twice_during_a_canary(undisturbed: Serving) -> None:
     new = another_revision("edited twice")
-    undisturbed.change("2.0.0", **new)
+    waits = {"steps": [{"weight": 50, "duration": "1h"}]}
+    undisturbed.change("2.0.0", **new, rollout=waits)
     undisturbed.until_canary("2.0.0")
-    undisturbed.change("6.0.0", **new)
+    undisturbed.change("6.0.0", **new, rollout=waits)
     undisturbed.until_canary("6.0.0")
     undisturbed.change("2.0.0", **new)
     undisturbed.until_serving("2.0.0")
