@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
-SLOW, SKEWED = "7.1.0", "7.2.0"
+SLOW, SKEWED = "8.1.0", "8.2.0"
 SIZE, PRODUCTS = 512, 8  # 8 x 2 x 512^3 operations: some 40 ms on a core
 ANALYSIS = {"interval": "1s", "errors": {"tolerance": "5%"}, "latency": {}, "drift": {}, "restarts": {}}
 ROLLOUT = {"steps": [{"weight": 50, "duration": "10s"}], "analysis": ANALYSIS, "watchAfterPromotion": "5m"}

@@ -18,7 +18,7 @@ Schema = dict[str, Any]
 _INT_OR_STRING = "x-kubernetes-int-or-string"
 # Copied as they are. No `pattern`: the API server would only cite it, a CEL rule says what to write instead.
 _KEPT = ("description", "type", "format", "enum", "minLength", "maxLength", "minimum", "maximum", "minItems", "maxItems")
-_KEPT_TOO = ("maxProperties", _INT_OR_STRING, "x-kubernetes-list-type", "x-kubernetes-list-map-keys", VALIDATIONS)
+_KEPT_TOO = ("maxProperties", _INT_OR_STRING, "x-kubernetes-list-type", "x-kubernetes-list-map-keys", "x-kubernetes-map-type", VALIDATIONS)
 _UNDERSTOOD = {
     *(_KEPT + _KEPT_TOO),
     *("title", "default", "$defs", "properties", "required", "additionalProperties", "items", "prefixItems"),

@@ -208,3 +208,11 @@ def test_good_specs_satisfy_the_schema(body: dict[str, Any]) -> None:
 def test_the_default_status_satisfies_the_schema() -> None:
     body = ModelDeployment.model_fields["status"].default.model_dump(mode="json", by_alias=True, exclude_none=True)
     assert complaints(body, STATUS) == []
+
+
+def test_maps_of_the_status_are_written_as_a_whole() -> None:
+    """Of one that is merged key by key the API server makes null when its last key goes, and refuses that."""
+    status = VERSION["schema"]["openAPIV3Schema"]["properties"]["status"]
+    maps = {path: node for path, node in nodes(status, "status") if "additionalProperties" in node}
+    assert maps
+    assert {path for path, node in maps.items() if node.get("x-kubernetes-map-type") != "atomic"} == set()

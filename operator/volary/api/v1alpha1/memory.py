@@ -106,7 +106,8 @@ class RolloutStatus(Status):
     """Of the canary's servers since it takes traffic."""
     saturated: int = 0
     """Looks in a row at which a canary pod had too many requests at once."""
-    verdicts: dict[str, MetricState] = Field(default_factory=dict)
+    # Atomic: of a map that is merged key by key the API server makes null when its last key goes, and then refuses it.
+    verdicts: dict[str, MetricState] = Field(default_factory=dict, json_schema_extra={"x-kubernetes-map-type": "atomic"})
     """Each metric that is on, by name. All that gate must pass; one that fails ends the canary."""
     judged_step: int = -1
     """The step that the verdicts are of; memory."""
