@@ -38,13 +38,25 @@ def install(packages: list[str]) -> None:
     if not shutil.which("apt-get"):
         message = f"install these by your package manager, this is not a Debian: {' '.join(packages)}"
         raise ClusterError(message)
-    command = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
     with uninterrupted():  # dpkg broken off half way needs a person to repair it
-        try:
-            run(command, environment=_QUIET)
-        except ClusterError:
-            run(["apt-get", "update"], environment=_QUIET)
-            run(command, environment=_QUIET)
+        _get(["install", "--yes", "--no-install-recommends", *packages])
+
+
+def download(package: str, folder: Path) -> Path:
+    """The package's file, not installed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _get(["download", package], folder)
+    (found,) = folder.glob(f"{package}_*.deb")
+    return found
+
+
+def _get(arguments: list[str], folder: Path | None = None) -> None:
+    command = ["apt-get", *arguments]
+    try:
+        run(command, directory=folder, environment=_QUIET)
+    except ClusterError:  # lists that are old, or were never had
+        run(["apt-get", "update"], environment=_QUIET)
+        run(command, directory=folder, environment=_QUIET)
 
 
 def sources(suite: str) -> list[str]:

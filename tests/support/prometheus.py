@@ -17,6 +17,7 @@ from urllib.request import urlopen
 
 import yaml
 
+from tests.cluster import apt
 from tests.cluster.commands import run
 from tests.cluster.network import ENTER
 from tests.cluster.settings import NODE_IP, Paths
@@ -41,9 +42,7 @@ def program(cache: Path) -> Path:
     folder = cache / "prometheus"
     found = folder / "usr" / "bin" / "prometheus"
     if not found.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        run(["apt-get", "download", "prometheus"], directory=folder)
-        (package,) = folder.glob("prometheus_*.deb")
+        package = apt.download("prometheus", folder)
         run(["dpkg-deb", "--extract", package, folder])
         package.unlink()
     return found
