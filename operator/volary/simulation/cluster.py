@@ -5,7 +5,6 @@ reaches the nodes a second later, garbage collection takes its time, and clients
 the while. `watch` is called after every change, so nothing bad can happen unseen in between.
 """
 
-import math
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -14,7 +13,6 @@ from typing import assert_never
 
 from volary.api.v1alpha1 import DisruptionBudget, Update
 from volary.bundle.split import Split
-from volary.common.outcome import Outcome
 from volary.common.reasons import Reason
 from volary.planning import inplace
 from volary.planning.holdings import Holding, State, Written
@@ -55,79 +53,15 @@ from volary.planning.model import (
 from volary.planning.shape import carrier
 from volary.planning.weighted import HttpRoute, NoRoute, Routed, Unroutable, Weighted
 from volary.simulation.bundles import GOOD, Bundle, passed
-from volary.simulation.holding import KUBELET, MOUNT, NUDGED, Hold, Loaded
+from volary.simulation.holding import KUBELET, MOUNT, NUDGED, Hold
 from volary.simulation.others import Others
+from volary.simulation.pods import Job, ModelPod
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ROUTING_LAG = timedelta(seconds=1)  # until the nodes know a Service's new selector
 DRAIN = timedelta(seconds=5)  # a pod that is told to end goes on serving for so long
 TAKE_OVER = timedelta(milliseconds=300)  # until the gateway has taken a changed HTTPRoute over
 PREFLIGHT_TIME = timedelta(seconds=3)
-
-
-@dataclass(slots=True)
-class Job:
-    """A preflight under way or done."""
-
-    request: str
-    version: str
-    ends: datetime
-    outcome: Outcome
-    problem: Problem | None = None  # its pod cannot start; it waits
-
-
-@dataclass(slots=True)
-class ModelPod:
-    """One pod."""
-
-    uid: str
-    revision: str
-    due: datetime  # when it is ready, or meets its fate
-    ready: bool = False
-    problem: Problem | None = None
-    orphaned: datetime | None = None  # its Deployment is gone; told to end then
-    gone: datetime | None = None  # told to end; gone then
-    requests: int = 0
-    errors: int = 0
-    slow: float = 0.0
-    odd: float = 0.0
-    restarts: int = 0
-    hold: Hold | None = None  # of a pod that several revisions share; `revision` is their shape then
-
-    def seen(self) -> Pod:
-        """As the API server shows it."""
-        shown = None if self.ready or self.gone else self.problem
-        return Pod(
-            name=f"pod-{self.uid}",
-            uid=self.uid,
-            revision=self.revision,
-            ip=f"10.0.0.{self.uid}",
-            ready=self.ready,
-            terminating=self.gone is not None,
-            problem=shown,
-            restarts=self.restarts,
-            nudged=self.hold.nudged if self.hold else "",
-        )
-
-    def counted(self) -> Iterator[Count]:
-        """Its page of metrics, by revision."""
-        if self.hold is None:
-            yield self._count(self.revision, self)
-            return
-        for name, one in sorted(self.hold.loaded.items()):
-            yield self._count(name, one)
-
-    def _count(self, revision: str, of: "ModelPod | Loaded") -> Count:
-        slow, odd = int(of.slow), int(of.odd)
-        return Count(
-            uid=self.uid,
-            revision=revision,
-            requests=of.requests,
-            errors=of.errors,
-            durations=((0.05, of.requests - slow), (1.0, of.requests), (math.inf, of.requests)),
-            outputs=(("label:0", of.requests - odd), ("label:1", odd)),
-            restarts=self.restarts,
-        )
 
 
 @dataclass(slots=True)

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 import numpy as np
 from typing_extensions import override
 
-from volary.simulation.cluster import START, Cluster, ModelPod
+from volary.simulation.cluster import START, Cluster
+from volary.simulation.pods import ModelPod
 
 SPELL = timedelta(seconds=5)  # as long a shared factor holds
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from volary.simulation.bundles import Bundle
-    from volary.simulation.cluster import ModelPod
+    from volary.simulation.pods import ModelPod
 
 JOB_TIME = timedelta(seconds=10)
 WRONG_AFTER = 20  # golden samples that a bundle with `wrong` answers as recorded
