@@ -12,6 +12,7 @@ from typing import Annotated, Protocol
 import aiohttp
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from volary.adapters import bounded
 from volary.common.names import AGENT_PORT
 from volary.common.reasons import REASONS, Kind, Reason
 from volary.planning.excerpts import harmless
@@ -33,9 +34,9 @@ class Agent:
     url: str
 
 
-def url(ip: str) -> str:
-    """Where the agent of a pod listens."""
-    return f"http://{f'[{ip}]' if ':' in ip else ip}:{AGENT_PORT}"
+def url(ip: str, port: int = AGENT_PORT) -> str:
+    """Where the agent of a pod listens, or, at another port, its server."""
+    return f"http://{f'[{ip}]' if ':' in ip else ip}:{port}"
 
 
 class Agents(Protocol):
@@ -70,14 +71,7 @@ class HttpAgents:
     async def _read(self, where: str) -> bytes | None:
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         async with self._session.get(where, headers=headers, allow_redirects=False, timeout=self._timeout) as response:
-            if response.status != 200 or response.headers.get("Content-Encoding", "identity") != "identity":
-                return None
-            data = bytearray()
-            async for chunk in response.content.iter_any():
-                data += chunk
-                if len(data) > self._limit:
-                    return None
-            return bytes(data)
+            return await bounded.read(response, self._limit) if response.status == 200 else None
 
 
 class FakeAgents:

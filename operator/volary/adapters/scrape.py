@@ -11,6 +11,7 @@ from typing import Protocol
 
 import aiohttp
 
+from volary.adapters import bounded
 from volary.adapters.exposition import parse
 from volary.planning.model import Count
 from volary.runtimes.runtime import Metrics
@@ -67,14 +68,8 @@ class HttpScraper:
         headers = {"Accept": "text/plain", "Accept-Encoding": "identity"}
         url = f"{target.url}{target.metrics.path}"
         async with self._session.get(url, headers=headers, allow_redirects=False, timeout=self._timeout) as response:
-            if response.status != 200 or response.headers.get("Content-Encoding", "identity") != "identity":
-                return None
-            data = bytearray()
-            async for chunk in response.content.iter_any():
-                data += chunk
-                if len(data) > self._limit:
-                    return None
-            return data.decode()
+            data = await bounded.read(response, self._limit) if response.status == 200 else None
+            return None if data is None else data.decode()
 
 
 class FakeScraper:

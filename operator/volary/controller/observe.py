@@ -32,7 +32,7 @@ from volary.adapters.cluster import (
 from volary.adapters.prometheus import Prometheus
 from volary.adapters.scrape import Scraper, Target
 from volary.api.v1alpha1 import ModelDeployment, ModelDeploymentStatus
-from volary.common.names import AGENT_PORT, COMPONENT_LABEL, MODEL_LABEL, REQUEST_ANNOTATION, REQUEST_LABEL, SERVER_PORT
+from volary.common.names import COMPONENT_LABEL, MODEL_LABEL, REQUEST_ANNOTATION, REQUEST_LABEL, SERVER_PORT
 from volary.common.reasons import Reason
 from volary.common.settings import Settings
 from volary.controller.routing import Routes
@@ -340,7 +340,7 @@ def _strangers(bodies: Iterable[Body], workloads: Sequence[Workload]) -> tuple[P
 def _targets(revision: Revision, candidates: Iterable[Pod]) -> list[Target]:
     metrics = registry.find(revision.runtime.name).metrics
     return [
-        Target(uid=pod.uid, revision=revision.id, url=f"http://{_host(pod.ip)}:{SERVER_PORT}", metrics=metrics, restarts=pod.restarts)
+        Target(uid=pod.uid, revision=revision.id, url=agents.url(pod.ip, SERVER_PORT), metrics=metrics, restarts=pod.restarts)
         for pod in candidates
         if pod.ip
     ]
@@ -349,15 +349,11 @@ def _targets(revision: Revision, candidates: Iterable[Pod]) -> list[Target]:
 def _agents(observed: Observed) -> list[golden.Agent]:
     """Those whose pods take traffic or may."""
     return [
-        golden.Agent(uid=pod.uid, revision=workload.revision, url=f"http://{_host(pod.ip)}:{AGENT_PORT}")
+        golden.Agent(uid=pod.uid, revision=workload.revision, url=agents.url(pod.ip))
         for workload in observed.workloads
         for pod in workload.pods
         if pod.ip and pod.ready and not pod.terminating
     ]
-
-
-def _host(ip: str) -> str:
-    return f"[{ip}]" if ":" in ip else ip
 
 
 def _label(body: Body, name: str) -> str:
