@@ -77,6 +77,11 @@ def weights(serving: Serving) -> dict[str, int]:
     return {one["version"]: one["weight"] for one in said(pod)["revisions"]}
 
 
+def both(serving: Serving) -> str:
+    """What pods are told, and what they say."""
+    return f"{config_map(serving)['data']} {[said(pod) for pod in serving.pods()]}"
+
+
 def config_map(serving: Serving) -> Body:
     """The one that the pods mount."""
     (pod,) = serving.pods()
@@ -92,13 +97,13 @@ def figure(text: str) -> None:
 
 
 def until_weights(serving: Serving, wanted: dict[str, int], within: float = 60) -> float:
-    """Waits until this is in effect; the time at which it was seen."""
+    """Waits until this is in effect; the time at which it was seen. Late tells what the pod and the ConfigMap say."""
 
     def reached() -> float | None:
         now = weights(serving)
         return time.time() if {name: weight for name, weight in now.items() if weight} == wanted else None
 
-    return wait.until(f"the pod divides its requests {wanted}", reached, within, poll=0.02, seen=lambda: weights(serving))
+    return wait.until(f"the pod divides its requests {wanted}", reached, within, poll=0.02, seen=lambda: both(serving))
 
 
 def test_a_good_version_comes_step_by_step_and_goes_back_in_two_seconds(same_pods: Serving) -> None:
@@ -157,7 +162,7 @@ def test_without_the_operator_a_split_arrives_later_and_a_new_pod_starts_on_it(i
         began = time.time()
         patch = json.dumps({"data": {REVISIONS_FILE: json.dumps(split)}})
         inside.stage.kubectl.run("patch", "configmap", kept["metadata"]["name"], f"--namespace={inside.watch.namespace}", "-p", patch)
-        figure(f"without a nudge: {until_weights(inside, {'1.0.0': 70, '6.0.0': 30}, 120) - began:.1f} s from write to effect")
+        figure(f"without a nudge: {until_weights(inside, {'1.0.0': 70, '6.0.0': 30}, 180) - began:.1f} s from write to effect")
         gone = inside.pods()
         inside.stage.kubectl.run("scale", "deployment", kept["metadata"]["name"], f"--namespace={inside.watch.namespace}", "--replicas=2")
         wait.until("a second pod is ready", lambda: len(ready(inside)) == 2, 60)
