@@ -7,10 +7,10 @@ from time import perf_counter
 from volary.common.names import SYNTHETIC_HEADER
 from volary.serving import metrics, protocol, reply, rotation
 from volary.serving.metrics import Registry
-from volary.serving.protocol import Rejected
+from volary.serving.protocol import Call, Rejected
 from volary.serving.reply import JSON, ClientGone, Message, Receive, Reply, Send
 from volary.serving.served import Served
-from volary.serving.tensors import show
+from volary.serving.tensors import Array, show
 
 Headers = Iterable[tuple[bytes, bytes]]
 Pick = Callable[[Headers], Served | None]
@@ -90,12 +90,12 @@ class App:
         self.arrived += 1
         try:
             synthetic = _is_synthetic(scope)
-            answer = await self._infer(served, scope, receive, counted=not synthetic)
-            if synthetic:
-                served.metrics.count_synthetic(answer.status)
-            else:
-                served.metrics.count(answer.status)
-                served.metrics.observe_request(perf_counter() - started)
+            fault: Rejected | None = None
+            try:
+                answer = await self._infer(served, scope, receive, counted=not synthetic)
+            except Rejected as raised:
+                fault, answer = raised, reply.rejected(raised)
+            served.finished(answer.status, perf_counter() - started, fault=fault, synthetic=synthetic)
             await answer.send(send, closing=self.draining)
         except ClientGone:
             pass
@@ -104,17 +104,18 @@ class App:
             served.in_flight -= 1
 
     async def _infer(self, served: Served, scope: Message, receive: Receive, *, counted: bool) -> Reply:
-        model = served.model
-        if model is None:
-            return reply.error(503, f"the model {show(self._model)} is still loading")
-        try:
-            _check_headers(scope["headers"], self._body_limit)
-            body = await reply.body(receive, self._body_limit)
-        except Rejected as fault:
-            return reply.error(fault.status, fault.message)
-        if served.is_quick(body):
-            return served.answer(model, body, counted=counted)
-        return await served.answer_beside(model, body, counted=counted)
+        served.admit()
+        _check_headers(scope["headers"], self._body_limit)
+        body = await reply.body(receive, self._body_limit)
+        schema = served.schema
+
+        def read() -> Call:
+            return protocol.read_call(body, schema)
+
+        def write(call: Call, arrays: Sequence[Array]) -> Reply:
+            return Reply(200, protocol.answer(schema, call, arrays))
+
+        return await served.infer(len(body), read, write, counted=counted)
 
     def _pick_in_turn(self) -> Pick:
         pinnable, take = self._pinnable, self._take

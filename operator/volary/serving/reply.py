@@ -6,6 +6,7 @@ from typing import Any
 
 from volary.serving import protocol
 from volary.serving.protocol import Rejected
+from volary.serving.refusal import Overloaded
 from volary.serving.tensors import show
 
 Message = MutableMapping[str, Any]
@@ -27,12 +28,15 @@ class Reply:
     body: bytes
     content_type: bytes = JSON
     allow: bytes = b""  # methods, with a 405
+    retry_after: int = 0  # seconds, with a 503
 
     async def send(self, send: Send, *, closing: bool = False) -> None:
         """`closing`: the client is told not to use the connection again."""
         headers = [(b"content-type", self.content_type), (b"content-length", b"%d" % len(self.body))]
         if self.allow:
             headers.append((b"allow", self.allow))
+        if self.retry_after:
+            headers.append((b"retry-after", b"%d" % self.retry_after))
         if closing:
             headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
@@ -74,3 +78,8 @@ def not_allowed(allow: bytes) -> Reply:
 def error(status: int, message: str) -> Reply:
     """An error as the protocol writes it."""
     return Reply(status, protocol.error(message))
+
+
+def rejected(fault: Rejected) -> Reply:
+    """What the client is told of it."""
+    return Reply(fault.status, protocol.error(fault.message), retry_after=fault.retry_after if isinstance(fault, Overloaded) else 0)
