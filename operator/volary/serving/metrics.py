@@ -14,6 +14,7 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST.encode()
 _LABELS = ("model", "version", "revision")
 # Seconds. From a tiny model on a fast core to a large one on a slow core.
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _OUTPUTS = 2  # whose answers are counted; the operator compares no more
 
 
@@ -38,6 +39,14 @@ class Registry:
         )
         self.request_duration = self._histogram("volary_request_duration_seconds", "From a request's headers to its answer.")
         self.inference_duration = self._histogram("volary_inference_duration_seconds", "Inside ONNX Runtime.")
+        self.errors = Counter(
+            "volary_request_errors", "Inference requests without outputs, by reason.", (*_LABELS, "reason"), registry=self._registry
+        )
+        self.queue_length = Gauge("volary_queue_length", "Requests that wait for their turn.", _LABELS, registry=self._registry)
+        self.queue_wait = self._histogram("volary_queue_wait_seconds", "Of the requests that had to wait for their turn.")
+        self.batch_size = Histogram(
+            "volary_batch_requests", "Requests joined in one run.", _LABELS, buckets=_SIZES, registry=self._registry
+        )
         self.loaded = Gauge("volary_model_loaded", "1 once the model is loaded.", _LABELS, registry=self._registry)
         Gauge("volary_in_flight_requests", "Inference requests not yet answered.", registry=self._registry).set_function(in_flight)
 
@@ -62,6 +71,8 @@ class Metrics:
         self._by_code = {200: self._requests.labels(*self._labels, "200")}
         self.observe_request = registry.request_duration.labels(*self._labels).observe
         self.observe_inference = registry.inference_duration.labels(*self._labels).observe
+        self.observe_wait = registry.queue_wait.labels(*self._labels).observe
+        self.observe_batch = registry.batch_size.labels(*self._labels).observe
         self._by_bin: dict[str, tuple[bins.Bin, list[Counter]]] = {}
         self._loaded = registry.loaded.labels(*self._labels)
 
@@ -71,6 +82,14 @@ class Metrics:
         if child is None:
             child = self._by_code[code] = self._requests.labels(*self._labels, str(code))
         child.inc()
+
+    def count_error(self, reason: str) -> None:
+        """One more inference request was answered without outputs."""
+        self._registry.errors.labels(*self._labels, reason).inc()
+
+    def read_queue(self, length: Callable[[], float]) -> None:
+        """Where the number of waiting requests is to be read."""
+        self._registry.queue_length.labels(*self._labels).set_function(length)
 
     def count_synthetic(self, code: int) -> None:
         """One more request of the agent's: not a client's, so it is in no other number."""
@@ -96,7 +115,9 @@ class Metrics:
 
     def drop(self) -> None:
         """Remove the series. What is counted afterwards is lost."""
-        for counter in (self._requests, self._registry.outputs, self._registry.synthetic):
+        for counter in (self._requests, self._registry.outputs, self._registry.synthetic, self._registry.errors):
             counter.remove_by_labels(dict(zip(_LABELS, self._labels, strict=True)))
-        for family in (self._registry.request_duration, self._registry.inference_duration, self._registry.loaded):
+        registry = self._registry
+        histograms = (registry.request_duration, registry.inference_duration, registry.queue_wait, registry.batch_size)
+        for family in (*histograms, registry.queue_length, registry.loaded):
             family.remove(*self._labels)

@@ -1,56 +1,55 @@
 """One version that requests are answered by, whatever protocol they came in."""
 
-import asyncio
-import logging
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from time import perf_counter, thread_time
 from typing import TypeVar
 
+from volary.serving.joining import OFF, Batching
+from volary.serving.lane import Gone, Lane, Room
 from volary.serving.metrics import Metrics
-from volary.serving.model import Model, RunFailed
-from volary.serving.pace import Pace
+from volary.serving.model import Model
 from volary.serving.protocol import Call, Rejected, Schema
-from volary.serving.refusal import Internal, ModelFailed
+from volary.serving.refusal import reason
 from volary.serving.tensors import Array, show
+from volary.serving.work import Job, Read, Work
 
 Answer = TypeVar("Answer")
-Read = Callable[[], Call]
-Write = Callable[[Call, Sequence[Array]], Answer]
-Gone = Callable[[], Awaitable[None]]  # returns once nobody waits for the answer any more
 
-_log = logging.getLogger(__name__)
+ROOM = Room()
 
 
 class Served:
     """A schema, and its model once that is loaded. All attributes belong to the event loop's thread."""
 
-    def __init__(self, schema: Schema, revision: str, metrics: Metrics, workers: Executor) -> None:
+    def __init__(self, schema: Schema, revision: str, metrics: Metrics, workers: Executor, room: Room = ROOM) -> None:
         self.schema = schema
         self.revision = revision
         self.metrics = metrics
         self.model: Model | None = None
         self.in_flight = 0  # requests not yet answered: whoever takes one adds it, so that the model is not unloaded meanwhile
-        self._workers = workers
-        self._pace = Pace()
+        self._work = Work(metrics)
+        self._lane = Lane(workers, room, self._work)
         metrics.declare_outputs(schema.outputs.values())
+        metrics.read_queue(self._lane.__len__)
 
-    def became_ready(self, model: Model) -> None:
-        """The model is loaded: requests are answered from now on."""
+    def became_ready(self, model: Model, batching: Batching = OFF) -> None:
+        """The model is loaded: requests are answered from now on, joined as far as `batching` says."""
         self.model = model
+        self._work.batching = batching
         self.metrics.mark_loaded(loaded=True)
 
-    def admit(self) -> None:
-        """Whether a request has a chance, asked before its body is read. Raises Rejected (503)."""
+    def admit(self, deadline: float = math.inf) -> None:
+        """Whether a request has a chance, asked before its body is read. Raises Rejected (503), such as Overloaded."""
         if self.model is None:
             raise Rejected(503, f"the model {show(self.schema.model)} is still loading")
+        self._lane.check(deadline)
 
     async def infer(
         self,
         size: int | None,
         read: Read,
-        write: Write[Answer],
+        write: Callable[[Call, Sequence[Array]], Answer],
         *,
         counted: bool = True,
         deadline: float = math.inf,
@@ -62,17 +61,17 @@ class Served:
         the loop's clock. `gone` is only asked of a request that must wait for its turn. Raises Rejected, of which
         `refusal` has the kinds, or what `gone` raises once that has come to pass.
         """
-        self.admit()
         model = self.model
-        assert model is not None  # noqa: S101 -- for mypy
-        if size is not None and self._pace.is_quick(size):
-            answer, seconds = self._timed(model, read, write, counted)
-        else:
-            answer, seconds = await asyncio.get_running_loop().run_in_executor(self._workers, self._timed, model, read, write, counted)
-        if size is not None:
-            self._pace.learn(size, seconds)
-        if isinstance(answer, Rejected):
-            raise answer
+        if model is None:
+            raise Rejected(503, f"the model {show(self.schema.model)} is still loading")
+        job = Job(model, size, read, write, counted)
+        # Where nobody is to be joined, or nobody is there: no future, no hand-over, no other turn of the loop.
+        lonely = self._work.batching.size == 1 or self.in_flight <= 1
+        if not (lonely and self._work.here((job,))):
+            await self._lane.pass_(job, deadline, gone)
+        if isinstance(job.outcome, Rejected):
+            raise job.outcome
+        answer: Answer = job.outcome
         return answer
 
     def finished(self, status: int, seconds: float, *, fault: Rejected | None = None, synthetic: bool = False) -> None:
@@ -82,32 +81,5 @@ class Served:
             return
         self.metrics.count(status)
         self.metrics.observe_request(seconds)
-        del fault
-
-    def _timed(self, model: Model, read: Read, write: Write[Answer], counted: bool) -> tuple[Answer | Rejected, float]:  # noqa: FBT001 -- an executor passes no keywords
-        """The time is taken here: waiting for a thread says nothing about the request."""
-        started = thread_time()
-        try:
-            answer: Answer | Rejected = self._work(model, read, write, counted=counted)
-        except Rejected as fault:
-            answer = fault
-        except Exception:  # noqa: BLE001 -- a client must not see a stack trace
-            _log.exception("inference failed in Volary itself")
-            answer = Internal()
-        return answer, thread_time() - started
-
-    def _work(self, model: Model, read: Read, write: Write[Answer], *, counted: bool) -> Answer:
-        """From the request to the answer, in whatever thread."""
-        call = read()
-        started = perf_counter()
-        try:
-            arrays = model.run(call.inputs, call.outputs)
-        except RunFailed as failure:
-            if (disagreement := model.disagreement(call.inputs)) is not None:
-                raise Rejected(400, disagreement) from failure
-            _log.warning("inference failed: %s", failure)
-            raise ModelFailed(str(failure)) from failure
-        if counted:
-            self.metrics.observe_inference(perf_counter() - started)
-            self.metrics.observe_outputs(call.outputs, arrays)
-        return write(call, arrays)
+        if fault is not None:
+            self.metrics.count_error(reason(fault))
