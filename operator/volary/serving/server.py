@@ -22,6 +22,7 @@ from volary.serving.app import App
 from volary.serving.control import Control
 from volary.serving.shelf import Shelf
 from volary.serving.source import Several, Single
+from volary.serving.tuning import TUNING, Tuning
 
 LOAD_FAILED = 3  # exit code: the fault is the bundle's
 
@@ -47,6 +48,7 @@ class Settings:
     body_limit: int
     threads: int | None  # of one inference; None: as many as the CPU limit allows
     termination_log: Path
+    tuning: Tuning = TUNING
 
 
 def serve(settings: Settings) -> int:
@@ -56,9 +58,9 @@ def serve(settings: Settings) -> int:
     threads = settings.threads or cores.available()
     try:
         source = (
-            Several(Shelf(app, settings.model, workers, threads))
+            Several(Shelf(app, settings.model, workers, threads, settings.tuning))
             if settings.bundle is None
-            else Single(app, settings.model, settings.bundle, settings.revision, workers, threads)
+            else Single(app, settings.model, settings.bundle, settings.revision, workers, threads, settings.tuning)
         )
     except Refused as error:
         return _give_up(settings, error)
