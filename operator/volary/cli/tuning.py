@@ -49,7 +49,6 @@ def _count(text: str) -> int:
 def _time(text: str) -> float:
     """`5ms`, `2s`: seconds."""
     try:
-        seconds = durations.parse(text).total_seconds()
+        return durations.seconds(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
-    return seconds

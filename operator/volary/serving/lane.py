@@ -80,11 +80,11 @@ class Lane:
         if wait > left:
             raise Overloaded(f"the wait is about {wait:.1f} s, more than this request has left", wait - max(left, 0))
 
-    async def pass_(self, job: Job, deadline: float, gone: Gone | None) -> None:
-        """Return when the job has its outcome. Raises Overloaded, TooLate, or what `gone` raises."""
+    def put(self, job: Job, deadline: float, gone: Gone | None = None) -> None:
+        """Have it done; `job.done` is called in the event loop once it has its outcome, at once perhaps. Raises Overloaded."""
         self.check(deadline)
         loop = asyncio.get_running_loop()
-        job.future, job.since, job.deadline = loop.create_future(), loop.time(), deadline
+        job.since, job.deadline = loop.time(), deadline
         self._line.append(job)
         if gone is not None:
             self._gone[job] = gone
@@ -93,8 +93,14 @@ class Lane:
             self._flush()
         elif self._next is None:
             self._next = loop.call_soon(self._flush)  # after those that came in the same turn of the loop
+
+    async def pass_(self, job: Job, deadline: float, gone: Gone | None) -> None:
+        """Return when the job has its outcome: what was written, Rejected, or what `gone` raised. Raises Overloaded."""
+        future = asyncio.get_running_loop().create_future()
+        job.done = lambda: None if future.done() else future.set_result(None)
+        self.put(job, deadline, gone)
         try:
-            await job.future
+            await future
         except asyncio.CancelledError:
             self._leave(job)
             raise
@@ -131,7 +137,7 @@ class Lane:
             self._forget(job)
             if job.deadline <= now:
                 _fail(job, TooLate())
-            elif job.future is not None and not job.future.done():
+            else:
                 jobs.append(job)
                 if job.waited:
                     self._worker.waited(now - job.since)
@@ -195,10 +201,9 @@ def _average(old: float, new: float) -> float:
 
 def _finish(jobs: Sequence[Job]) -> None:
     for job in jobs:
-        if job.future is not None and not job.future.done():
-            job.future.set_result(None)
+        job.done()
 
 
 def _fail(job: Job, error: Exception) -> None:
-    if job.future is not None and not job.future.done():
-        job.future.set_exception(error)
+    job.outcome = error
+    job.done()

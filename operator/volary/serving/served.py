@@ -64,12 +64,12 @@ class Served:
         model = self.model
         if model is None:
             raise Rejected(503, f"the model {show(self.schema.model)} is still loading")
-        job = Job(model, size, read, write, counted)
+        job = Job(model, size, read, write, counted, _nothing)
         # Where nobody is to be joined, or nobody is there: no future, no hand-over, no other turn of the loop.
         lonely = self._work.batching.size == 1 or self.in_flight <= 1
         if not (lonely and self._work.here((job,))):
             await self._lane.pass_(job, deadline, gone)
-        if isinstance(job.outcome, Rejected):
+        if isinstance(job.outcome, Exception):
             raise job.outcome
         answer: Answer = job.outcome
         return answer
@@ -83,3 +83,7 @@ class Served:
         self.metrics.observe_request(seconds)
         if fault is not None:
             self.metrics.count_error(reason(fault))
+
+
+def _nothing() -> None:
+    return None

@@ -5,7 +5,6 @@ fails each is run alone, so that a neighbour's fault is nobody else's.
 """
 
 import logging
-from asyncio import Future
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter, thread_time
@@ -35,9 +34,9 @@ class Job:
     read: Read
     write: Write
     counted: bool
-    outcome: Any = None  # what `write` returned, or Rejected
+    done: Callable[[], None]  # called in the event loop once there is an outcome
+    outcome: Any = None  # what `write` returned, or an exception such as Rejected
     # While it waits, on the loop's clock:
-    future: "Future[None] | None" = None
     since: float = 0.0
     deadline: float = 0.0
     waited: bool = False
