@@ -54,6 +54,7 @@ class Settings:
 def serve(settings: Settings) -> int:
     """Serve until SIGTERM. The exit code: 0, or LOAD_FAILED with an Outcome in the termination log."""
     app = App(settings.model, settings.body_limit)
+    app.timeout = settings.tuning.timeout
     workers = ThreadPoolExecutor(max(2, cores.available()), thread_name_prefix="inference")
     threads = settings.threads or cores.available()
     try:
