@@ -110,8 +110,7 @@ class App:
             served.in_flight -= 1
 
     async def _infer(self, served: Served, scope: Message, receive: Receive, *, counted: bool) -> Reply:
-        encoding, timeout = _check_headers(scope["headers"], self._body_limit)
-        deadline = min(timeout, self.timeout)
+        encoding, deadline = _check_headers(scope["headers"], self._body_limit, self.timeout)
         if deadline < math.inf:
             deadline += asyncio.get_running_loop().time()
         served.admit(deadline)
@@ -215,9 +214,9 @@ def _is_synthetic(scope: Message) -> bool:
     return client is not None and client[0] == _LOOPBACK and any(name == _SYNTHETIC for name, _ in scope["headers"])
 
 
-def _check_headers(headers: Headers, body_limit: int) -> tuple[bytes, float]:
+def _check_headers(headers: Headers, body_limit: int, timeout: float) -> tuple[bytes, float]:
     """How the body is packed, empty for not at all, and how many seconds the request may wait. Raises Rejected."""
-    encoding, timeout = b"", math.inf
+    encoding = b""
     for name, value in headers:
         if name == b"content-type":
             kind = value.split(b";", 1)[0].strip().lower()
