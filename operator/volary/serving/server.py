@@ -23,6 +23,7 @@ from volary.serving.control import Control
 from volary.serving.shelf import Shelf
 from volary.serving.source import Several, Single
 from volary.serving.tuning import TUNING, Tuning
+from volary.serving.wire import Wire
 
 LOAD_FAILED = 3  # exit code: the fault is the bundle's
 
@@ -153,7 +154,7 @@ def _config(app: App | Control) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         interface="asgi3",
-        http="httptools",
+        http=Wire,
         ws="none",
         lifespan="off",
         log_config=None,
