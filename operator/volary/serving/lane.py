@@ -62,12 +62,23 @@ class Lane:
         self._busy = 0
         self._next: asyncio.Handle | None = None  # the next flush, if one is on its way
         self._looking = False
+        self._came, self._crowd = 0, 1  # requests in this turn of the loop, in the last one that had any
         self._last = 1  # requests in the last batch
         self._seconds = 0.0  # of a slot for one request, on average
 
     def __len__(self) -> int:
         """How many wait."""
         return len(self._line)
+
+    def is_crowded(self) -> bool:
+        """Whether others are to be expected in this turn of the loop, as in the last one that a request came in; asked once a request."""
+        if not self._came:
+            asyncio.get_running_loop().call_soon(self._turn_over)
+        self._came += 1
+        return self._crowd > 1
+
+    def _turn_over(self) -> None:
+        self._crowd, self._came = self._came, 0
 
     def check(self, deadline: float) -> None:
         """Raise Overloaded where one more could not wait, or not long enough."""

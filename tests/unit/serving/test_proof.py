@@ -108,8 +108,9 @@ def test_a_model_is_loaded_either_way_and_the_log_says_why(
     caplog.set_level(logging.INFO)
     bundle = make(tmp_path)
     _, found = loading.load(bundle, _with_golden(bundle, _TWO), 1, _BATCHING)
-    assert found == batching
-    assert ("are joined" in caplog.text) is (batching is not OFF)
+    assert found.size == batching.size
+    assert not found.saves or found is OFF  # there is nothing to save of a single addition
+    assert ("rows of packed-as 1.4.0 are joined" in caplog.text) is (batching is not OFF)
     assert ("are not joined: " in caplog.text) is (batching is OFF)
 
 
