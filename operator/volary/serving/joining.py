@@ -22,7 +22,6 @@ class Batching:
 
     size: int  # most rows of one run; 1: never join
     delay: float = 0.0  # seconds that the first may wait for others, where others are to be expected
-    saves: bool = True  # more of each request than it costs to be handed over: else only those that wait anyway are joined
 
 
 OFF = Batching(1)

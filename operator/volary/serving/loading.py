@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from volary.bundle import golden
@@ -15,8 +14,6 @@ from volary.serving.model import Model, RunFailed
 from volary.serving.tuning import Tuning
 
 _WARMED = 4  # samples; the second run of a shape is as quick as any later one
-
-_HANDED_OVER = 15e-6  # seconds that it costs a request to be joined, in the event loop
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +55,5 @@ def _batching(loaded: Model, manifest: Manifest, samples: Sequence[Sample], want
     if reason is not None:
         _log.warning("requests of %s %s are not joined: %s", manifest.name, manifest.version, reason)
         return OFF
-    saves = proof.saving(loaded, manifest, samples) > _HANDED_OVER
-    when = "joined" if saves else "joined where they wait anyway: to join them saves less than it costs"
-    _log.info("up to %d rows of %s %s are %s", wanted.size, manifest.name, manifest.version, when)
-    return replace(wanted, saves=saves)
+    _log.info("up to %d rows of %s %s are joined", wanted.size, manifest.name, manifest.version)
+    return wanted

@@ -9,7 +9,6 @@ shape is joined with zeros: a batch of equal rows would hide what rows do to eac
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import cycle
-from time import perf_counter
 
 import numpy as np
 
@@ -22,7 +21,6 @@ from volary.serving.protocol import Call
 from volary.serving.tensors import Array
 
 _SAMPLES = 16  # enough; each is run four times
-_TOGETHER, _TRIES = 8, 5
 
 Run = tuple[Call, list[Array]]  # and what it got alone
 
@@ -48,24 +46,6 @@ def obstacle(model: Model, manifest: Manifest, samples: Sequence[Sample], size: 
             if (reason := _difference(model, manifest.golden, order)) is not None:
                 return reason
     return None if proved else "no two golden samples can be joined"
-
-
-def saving(model: Model, manifest: Manifest, samples: Sequence[Sample]) -> float:
-    """Seconds a request is cheaper joined with others than alone: of the better of a few tries, for a busy node makes all slow.
-
-    A model that takes 4 us alone and 8 us for eight saves 3 us; a network that takes 200 us and 400 us saves 150 us.
-    """
-    alone = calls(manifest, samples[:1])
-    together = alone * _TOGETHER
-    one = min(_timed(model, alone) for _ in range(_TRIES))
-    return one - min(_timed(model, together) for _ in range(_TRIES)) / len(together)
-
-
-def _timed(model: Model, joined: Sequence[Call]) -> float:
-    inputs = joining.join(joined)
-    started = perf_counter()
-    model.run(inputs, joined[0].outputs)
-    return perf_counter() - started
 
 
 def calls(manifest: Manifest, samples: Iterable[Sample]) -> list[Call]:

@@ -66,8 +66,7 @@ class Served:
             raise Rejected(503, f"the model {show(self.schema.model)} is still loading")
         job = Job(model, size, read, write, counted, _nothing)
         # Where nobody is to be joined, or nobody is there: no future, no hand-over, no other turn of the loop.
-        batching = self._work.batching
-        lonely = batching.size == 1 or not batching.saves or not self._lane.is_crowded()
+        lonely = self._work.batching.size == 1 or not self._lane.is_crowded()
         if not (lonely and self._work.here((job,))):
             await self._lane.pass_(job, deadline, gone)
         if isinstance(job.outcome, Exception):

@@ -1,8 +1,6 @@
 """Which models take joined requests: the model itself is asked."""
 
-import hashlib
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +9,7 @@ import pytest
 from onnx import NodeProto, TensorProto, helper
 
 from tests.unit.serving import bundles
-from volary.bundle import golden
-from volary.bundle import manifest as manifests
-from volary.bundle.formats import Role
 from volary.bundle.golden import Sample
-from volary.bundle.manifest import File, Golden, Manifest
 from volary.serving import loading, model, proof
 from volary.serving.joining import OFF, Batching
 from volary.serving.tuning import Tuning
@@ -51,23 +45,8 @@ def _first_only(directory: Path) -> Path:
     return _bundle(directory, helper.make_node("Slice", ["x", *slices], ["y"]), **slices)
 
 
-def _sample(rows: Sequence[Sequence[float]]) -> Sample:
-    x = {"name": "x", "datatype": "FP32", "shape": (len(rows), 4), "data": tuple(float(value) for row in rows for value in row)}
-    return Sample.model_validate({"inputs": (x,), "outputs": (x | {"name": "y"},)}, strict=False)
-
-
-_ONE = [_sample([[1, 2, 4, 3]])]
-_TWO = [_sample([[1, 2, 4, 3]]), _sample([[3, 3, 3, 3], [0, 1, 0, 1]])]
-
-
-def _with_golden(bundle: Path, samples: Sequence[Sample]) -> Manifest:
-    data = golden.dump(samples)
-    (bundle / "golden.json").write_bytes(data)
-    plain = model.read_manifest(bundle)
-    file = File(path="golden.json", role=Role.GOLDEN, sha256=hashlib.sha256(data).hexdigest(), size=len(data))
-    manifest = plain.model_copy(update={"files": (*plain.files, file), "golden": Golden(path="golden.json", absolute=1e-6, relative=1e-6)})
-    (bundle / "manifest.json").write_bytes(manifests.dump(manifest))
-    return manifest
+_ONE = [bundles.doubled([1, 2, 4, 3])]
+_TWO = [bundles.doubled([1, 2, 4, 3]), bundles.doubled([3, 3, 3, 3], [0, 1, 0, 1])]
 
 
 @pytest.mark.parametrize("samples", [_ONE, _TWO], ids=["one", "two"])
@@ -82,7 +61,7 @@ def _with_golden(bundle: Path, samples: Sequence[Sample]) -> Manifest:
 )
 def test_joined_and_alone_must_be_alike(tmp_path: Path, make: Any, samples: list[Sample], reason: str | None) -> None:
     bundle = make(tmp_path)
-    manifest = _with_golden(bundle, samples)
+    manifest = bundles.with_golden(bundle, samples)
     found = proof.obstacle(model.load(bundle, manifest, threads=1), manifest, samples, size=8)
     assert (found is None) if reason is None else (found is not None and reason in found)
 
@@ -107,16 +86,15 @@ def test_a_model_is_loaded_either_way_and_the_log_says_why(
 ) -> None:
     caplog.set_level(logging.INFO)
     bundle = make(tmp_path)
-    _, found = loading.load(bundle, _with_golden(bundle, _TWO), 1, _BATCHING)
-    assert found.size == batching.size
-    assert not found.saves or found is OFF  # there is nothing to save of a single addition
+    _, found = loading.load(bundle, bundles.with_golden(bundle, _TWO), 1, _BATCHING)
+    assert found == batching
     assert ("rows of packed-as 1.4.0 are joined" in caplog.text) is (batching is not OFF)
     assert ("are not joined: " in caplog.text) is (batching is OFF)
 
 
 def test_damaged_golden_samples_are_left_to_the_agent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     bundle = bundles.doubling(tmp_path)
-    manifest = _with_golden(bundle, _ONE)
+    manifest = bundles.with_golden(bundle, _ONE)
     (bundle / "golden.json").write_bytes(b"{}")
     _, found = loading.load(bundle, manifest, 1, _BATCHING)
     assert found == OFF
