@@ -37,7 +37,7 @@ class Served:
         """The model is loaded: requests are answered from now on, joined as far as `batching` says."""
         self.model = model
         self._work.batching = batching
-        self.metrics.mark_loaded(loaded=True)
+        self.metrics.mark_loaded(loaded=True, rows=batching.size)
 
     def admit(self, deadline: float = math.inf) -> None:
         """Whether a request has a chance, asked before its body is read. Raises Rejected (503), such as Overloaded."""
