@@ -26,6 +26,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--timeout", type=_time, metavar="TIME", help="how long a request may wait where it does not say (default: any time)"
     )
+    group.add_argument(
+        "--providers", type=_words, default=(), metavar="NAMES", help="execution providers before the CPU's, such as cuda or tensorrt,cuda"
+    )
+    group.add_argument(
+        "--session-option",
+        type=_pair,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="such as graph-optimisation=basic; repeatable",
+    )
 
 
 def chosen(args: argparse.Namespace) -> "Tuning":
@@ -37,6 +48,8 @@ def chosen(args: argparse.Namespace) -> "Tuning":
         batching=Batching(args.batch, args.batch_delay),
         waiting=args.queue,
         timeout=args.timeout if args.timeout is not None else TUNING.timeout,
+        providers=args.providers,
+        session=dict(args.session_option),
     )
 
 
@@ -52,3 +65,16 @@ def _time(text: str) -> float:
         return durations.seconds(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _words(text: str) -> tuple[str, ...]:
+    """`tensorrt,cuda`."""
+    return tuple(word.strip().lower() for word in text.split(","))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    """`graph-optimisation=basic`."""
+    name, sign, value = text.partition("=")
+    if not (name and sign and value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value

@@ -10,25 +10,17 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from typing import Protocol
 
 from volary.serving.joining import Batching
 from volary.serving.refusal import Overloaded, TooLate
+from volary.serving.tuning import Room
 from volary.serving.work import Job
 
 Gone = Callable[[], Awaitable[None]]  # raises once nobody waits for the answer any more
 
 _LOOK = 0.02  # seconds between two looks at those that wait
 _KEPT = 0.9  # of the old average, with each new value: the last ten count for two thirds
-
-
-@dataclass(frozen=True, slots=True)
-class Room:
-    """What a lane may hold."""
-
-    slots: int = 2  # pieces of work at once
-    waiting: int = 1024  # requests
 
 
 class Worker(Protocol):

@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 def load(bundle: Path, manifest: Manifest, threads: int, tuning: Tuning) -> tuple[Model, Batching]:
     """Takes as long as it takes: for a thread beside the event loop. Raises Refused (LoadFailed)."""
-    loaded = model.load(bundle, manifest, threads)
+    loaded = model.load(bundle, manifest, threads, tuning)
     samples = _samples(bundle, manifest)
     _warm_up(loaded, manifest, samples)
     return loaded, _batching(loaded, manifest, samples, tuning.batching)

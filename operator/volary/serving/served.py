@@ -6,12 +6,13 @@ from concurrent.futures import Executor
 from typing import TypeVar
 
 from volary.serving.joining import OFF, Batching
-from volary.serving.lane import Gone, Lane, Room
+from volary.serving.lane import Gone, Lane
 from volary.serving.metrics import Metrics
 from volary.serving.model import Model
 from volary.serving.protocol import Call, Rejected, Schema
 from volary.serving.refusal import reason
 from volary.serving.tensors import Array, show
+from volary.serving.tuning import Room
 from volary.serving.work import Job, Read, Work
 
 Answer = TypeVar("Answer")

@@ -4,8 +4,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from volary.serving import cores
 from volary.serving.joining import OFF, Batching
-from volary.serving.lane import Room
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What waits for one version."""
+
+    slots: int = 2  # pieces of work at once
+    waiting: int = 1024  # requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,4 +32,4 @@ TUNING = Tuning()
 
 def room(tuning: Tuning) -> Room:
     """What the lane of each version may hold."""
-    return Room(waiting=tuning.waiting)
+    return Room(slots=max(2, cores.available()), waiting=tuning.waiting)

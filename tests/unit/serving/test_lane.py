@@ -12,10 +12,11 @@ from typing import Any, ParamSpec, cast
 import pytest
 
 from volary.serving.joining import OFF, Batching
-from volary.serving.lane import Lane, Room
+from volary.serving.lane import Lane
 from volary.serving.model import Model
 from volary.serving.refusal import Overloaded, TooLate
 from volary.serving.reply import ClientGone
+from volary.serving.tuning import Room
 from volary.serving.work import Job
 
 _NARROW = Room(1, 3)
