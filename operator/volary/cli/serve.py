@@ -10,6 +10,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
+from volary.cli import tuning
 from volary.common import durations
 from volary.common.names import CONTROL_PORT, SERVER_PORT
 
@@ -41,6 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--drain-delay", type=_seconds, default=5.0, metavar="TIME", help="from SIGTERM to closing the port (default: 5s)")
     parser.add_argument("--max-body", type=_size, default=64 * _MIB, metavar="MIB", help="largest request, in MiB (default: 64)")
     parser.add_argument("--threads", type=_count, metavar="N", help="threads of one inference (default: the CPU limit, rounded up)")
+    tuning.configure(parser)
     parser.add_argument("--termination-log", type=Path, default=Path("/dev/termination-log"), metavar="FILE", help=argparse.SUPPRESS)
 
 
@@ -65,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
             body_limit=args.max_body,
             threads=args.threads,
             termination_log=args.termination_log,
+            tuning=tuning.chosen(args),
         )
     )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from volary.serving import protocol
 from volary.serving.protocol import Rejected
+from volary.serving.refusal import Overloaded
 from volary.serving.tensors import show
 
 Message = MutableMapping[str, Any]
@@ -16,7 +17,7 @@ JSON = b"application/json"
 
 
 class ClientGone(Exception):
-    """The client closed the connection before it had sent its request."""
+    """The client closed the connection before it had its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +28,15 @@ class Reply:
     body: bytes
     content_type: bytes = JSON
     allow: bytes = b""  # methods, with a 405
+    retry_after: int = 0  # seconds, with a 503
 
     async def send(self, send: Send, *, closing: bool = False) -> None:
         """`closing`: the client is told not to use the connection again."""
         headers = [(b"content-type", self.content_type), (b"content-length", b"%d" % len(self.body))]
         if self.allow:
             headers.append((b"allow", self.allow))
+        if self.retry_after:
+            headers.append((b"retry-after", b"%d" % self.retry_after))
         if closing:
             headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
@@ -56,6 +60,13 @@ async def body(receive: Receive, limit: int) -> bytes:
     raise ClientGone
 
 
+async def gone(receive: Receive) -> None:
+    """Raises ClientGone once that is so; asked after the whole body was received."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    raise ClientGone
+
+
 def too_large(limit: int) -> Rejected:
     """For a body above the limit, in bytes."""
     return Rejected(413, f"the body is larger than {limit} bytes, the most this server takes")
@@ -74,3 +85,8 @@ def not_allowed(allow: bytes) -> Reply:
 def error(status: int, message: str) -> Reply:
     """An error as the protocol writes it."""
     return Reply(status, protocol.error(message))
+
+
+def rejected(fault: Rejected) -> Reply:
+    """What the client is told of it."""
+    return Reply(fault.status, protocol.error(fault.message), retry_after=fault.retry_after if isinstance(fault, Overloaded) else 0)

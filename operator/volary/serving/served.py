@@ -1,78 +1,90 @@
-"""One version that requests are answered by."""
+"""One version that requests are answered by, whatever protocol they came in."""
 
-import asyncio
-import logging
+import math
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from time import perf_counter, thread_time
+from typing import TypeVar
 
-from volary.serving import protocol, reply
+from volary.serving.joining import OFF, Batching
+from volary.serving.lane import Gone, Lane
 from volary.serving.metrics import Metrics
-from volary.serving.model import Model, RunFailed
-from volary.serving.pace import Pace
-from volary.serving.protocol import Rejected, Schema
-from volary.serving.reply import Reply
+from volary.serving.model import Model
+from volary.serving.protocol import Call, Rejected, Schema
+from volary.serving.refusal import reason
+from volary.serving.tensors import Array, show
+from volary.serving.tuning import Room
+from volary.serving.work import Job, Read, Work
 
-_log = logging.getLogger(__name__)
+Answer = TypeVar("Answer")
+
+ROOM = Room()
 
 
 class Served:
     """A schema, and its model once that is loaded. All attributes belong to the event loop's thread."""
 
-    def __init__(self, schema: Schema, revision: str, metrics: Metrics, workers: Executor) -> None:
+    def __init__(self, schema: Schema, revision: str, metrics: Metrics, workers: Executor, room: Room = ROOM) -> None:
         self.schema = schema
         self.revision = revision
         self.metrics = metrics
         self.model: Model | None = None
-        self.in_flight = 0  # requests not yet answered
-        self._workers = workers
-        self._pace = Pace()
+        self.in_flight = 0  # requests not yet answered: whoever takes one adds it, so that the model is not unloaded meanwhile
+        self._work = Work(metrics)
+        self._lane = Lane(workers, room, self._work)
         metrics.declare_outputs(schema.outputs.values())
+        metrics.read_queue(self._lane.__len__)
 
-    def became_ready(self, model: Model) -> None:
-        """The model is loaded: requests are answered from now on."""
+    def became_ready(self, model: Model, batching: Batching = OFF) -> None:
+        """The model is loaded: requests are answered from now on, joined as far as `batching` says."""
         self.model = model
-        self.metrics.mark_loaded(loaded=True)
+        self._work.batching = batching
+        self.metrics.mark_loaded(loaded=True, rows=batching.size)
 
-    def is_quick(self, body: bytes) -> bool:
-        """Whether it may be answered in the event loop."""
-        return self._pace.is_quick(len(body))
+    def admit(self, deadline: float = math.inf) -> None:
+        """Whether a request has a chance, asked before its body is read. Raises Rejected (503), such as Overloaded."""
+        if self.model is None:
+            raise Rejected(503, f"the model {show(self.schema.model)} is still loading")
+        self._lane.check(deadline)
 
-    def answer(self, model: Model, body: bytes, *, counted: bool = True) -> Reply:
-        """To the body of an inference request, here and now; `model` is this version's. Only a client's is `counted`."""
-        answer, seconds = self._timed_work(model, body, counted)
-        self._pace.learn(len(body), seconds)
+    async def infer(
+        self,
+        size: int | None,
+        read: Read,
+        write: Callable[[Call, Sequence[Array]], Answer],
+        *,
+        counted: bool = True,
+        deadline: float = math.inf,
+        gone: Gone | None = None,
+    ) -> Answer:
+        """Read a request, run the model, write the answer: here or in a thread, alone or joined with others.
+
+        `size` in bytes stands for the work there is; None: unknown, never to be done in the event loop. `deadline` on
+        the loop's clock. `gone` is only asked of a request that must wait for its turn. Raises Rejected, of which
+        `refusal` has the kinds, or what `gone` raises once that has come to pass.
+        """
+        model = self.model
+        if model is None:
+            raise Rejected(503, f"the model {show(self.schema.model)} is still loading")
+        job = Job(model, size, read, write, counted, _nothing)
+        # Where nobody is to be joined, or nobody is there: no future, no hand-over, no other turn of the loop.
+        lonely = self._work.batching.size == 1 or not self._lane.is_crowded()
+        if not (lonely and self._work.here((job,))):
+            await self._lane.pass_(job, deadline, gone)
+        if isinstance(job.outcome, Exception):
+            raise job.outcome
+        answer: Answer = job.outcome
         return answer
 
-    async def answer_beside(self, model: Model, body: bytes, *, counted: bool = True) -> Reply:
-        """The same, in a thread."""
-        answer, seconds = await asyncio.get_running_loop().run_in_executor(self._workers, self._timed_work, model, body, counted)
-        self._pace.learn(len(body), seconds)
-        return answer
+    def finished(self, status: int, seconds: float, *, fault: Rejected | None = None, synthetic: bool = False) -> None:
+        """Count a request that was answered, whatever with; `seconds` from its first byte."""
+        if synthetic:
+            self.metrics.count_synthetic(status)
+            return
+        self.metrics.count(status)
+        self.metrics.observe_request(seconds)
+        if fault is not None:
+            self.metrics.count_error(reason(fault))
 
-    def _timed_work(self, model: Model, body: bytes, counted: bool) -> tuple[Reply, float]:  # noqa: FBT001 -- an executor passes no keywords
-        """The time is taken here: waiting for a thread says nothing about the request."""
-        started = thread_time()
-        answer = self._work(model, body, counted=counted)
-        return answer, thread_time() - started
 
-    def _work(self, model: Model, body: bytes, *, counted: bool) -> Reply:
-        """From the body to the answer, in whatever thread."""
-        try:
-            call = protocol.read_call(body, self.schema)
-            started = perf_counter()
-            try:
-                arrays = model.run(call.inputs, call.outputs)
-            except RunFailed as failure:
-                if (fault := model.disagreement(call.inputs)) is not None:
-                    return reply.error(400, fault)
-                _log.warning("inference failed: %s", failure)
-                return reply.error(500, f"the model failed on this request: {failure}")
-            if counted:
-                self.metrics.observe_inference(perf_counter() - started)
-                self.metrics.observe_outputs(call.outputs, arrays)
-            return Reply(200, protocol.answer(self.schema, call, arrays))
-        except Rejected as fault:
-            return reply.error(fault.status, fault.message)
-        except Exception:  # noqa: BLE001 -- a client must not see a stack trace
-            _log.exception("inference failed in Volary itself")
-            return reply.error(500, "internal error; the server's log has the details")
+def _nothing() -> None:
+    return None
