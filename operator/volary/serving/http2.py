@@ -1,0 +1,552 @@
+"""HTTP/2 as far as gRPC's unary calls need it (RFC 9113, without TLS and without upgrade): one connection, as an asyncio protocol.
+
+A request goes whole to `Calls.begin`, whose task answers it with `answer` or `refuse`. Header blocks are read
+by the package `hpack`; ours hold literals alone, so that they can be made beforehand. Every queue is
+bounded: what a peer may send by flow control, what we hold for it by its reading it, and frames that ask
+for an answer but carry no work by a count.
+"""
+
+import asyncio
+import math
+import random
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum, IntFlag
+from functools import lru_cache
+from typing import Protocol, cast
+
+from hpack import Decoder, HPACKError
+from typing_extensions import override
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+STREAMS = 256  # of one connection at once
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+_HEAD = 9  # bytes of a frame before its payload
+_FRAME = 16384  # bytes of a payload: the protocol's default, which we do not raise
+_STREAM_WINDOW = 1 << 20  # bytes a request may be ahead of us
+_CONNECTION_WINDOW = 1 << 24
+_DEFAULT_WINDOW = 65535  # until either side says otherwise
+_WINDOW_LIMIT = (1 << 31) - 1
+_BLOCK = 32768  # bytes of an encoded header block
+_HEADER_LIST = 65536  # bytes of its headers, decoded
+_CACHED = 64  # header blocks whose meaning is remembered
+# Frames that cost us an answer and bring no work: more of them in that time are an attack (such as CVE-2023-44487).
+_NUISANCES = 1000
+_NUISANCE_SECONDS = 10.0
+# A kept connection reaches one pod for ever, whatever became of the shares: so none lives longer than this.
+_AGE = 10.0
+_AGE_SPREAD = 0.2
+_LEAVING = b"leaving."  # payload of the PING that tells that the peer has read our GOAWAY
+_LEAVE_SECONDS = 5.0  # for it to do so
+
+
+class Kind(IntEnum):
+    """Of a frame."""
+
+    DATA = 0
+    HEADERS = 1
+    PRIORITY = 2
+    RST_STREAM = 3
+    SETTINGS = 4
+    PUSH_PROMISE = 5
+    PING = 6
+    GOAWAY = 7
+    WINDOW_UPDATE = 8
+    CONTINUATION = 9
+
+
+class Flag(IntFlag):
+    """Of a frame; ACK and END_STREAM are one bit."""
+
+    NONE = 0
+    END_STREAM = 1
+    ACK = 1
+    END_HEADERS = 4
+    PADDED = 8
+    PRIORITY = 32
+
+
+class Code(IntEnum):
+    """Why a stream or a connection ends (RFC 9113, 7)."""
+
+    NO_ERROR = 0
+    PROTOCOL_ERROR = 1
+    FLOW_CONTROL_ERROR = 3
+    STREAM_CLOSED = 5
+    FRAME_SIZE_ERROR = 6
+    REFUSED_STREAM = 7
+    CANCEL = 8
+    COMPRESSION_ERROR = 9
+    ENHANCE_YOUR_CALM = 11
+
+
+class _Fault(Exception):
+    """The peer broke the protocol: the connection ends."""
+
+    def __init__(self, code: Code) -> None:
+        super().__init__(code.name)
+        self.code = code
+
+
+@dataclass(slots=True, eq=False)
+class Stream:
+    """One request and its answer."""
+
+    number: int
+    headers: Headers
+    body: bytearray = field(default_factory=bytearray)
+    window: int = _DEFAULT_WINDOW  # bytes we may send
+    received: int = 0  # bytes not yet given back to the peer's window
+    ended: bool = False  # the request is whole
+    task: "asyncio.Task[None] | None" = None
+    pending: bytes = b""  # of the answer's data
+    trailers: bytes = b""  # frame that ends it
+
+
+class Calls(Protocol):
+    """Who answers."""
+
+    body_limit: int  # bytes
+    draining: bool  # connections are to be left as they are answered
+
+    def begin(self, connection: "Connection", stream: Stream) -> "asyncio.Task[None] | None":
+        """Answer a whole request, in this task or at once."""
+
+    def too_large(self, connection: "Connection", stream: Stream) -> None:
+        """Answer a request whose body is above the limit; the rest of it is thrown away."""
+
+    def opened(self, connection: "Connection") -> None:
+        """A client came."""
+
+    def closed(self, connection: "Connection") -> None:
+        """It is gone."""
+
+
+class Connection(asyncio.Protocol):
+    """Belongs to the event loop's thread."""
+
+    def __init__(self, calls: Calls) -> None:
+        self.peer = ""  # address
+        self._calls = calls
+        self._transport: asyncio.Transport | None = None
+        self._rest = b""  # an incomplete frame
+        self._greeted = False
+        self._settled = False  # the peer's first SETTINGS are there
+        self._decoder = Decoder(max_header_list_size=_HEADER_LIST)
+        self._known: dict[bytes, Headers] = {}  # of blocks that do not change the decoder's table, for the table as it is
+        self._block: tuple[int, Flag, bytearray] | None = None  # begun header block: stream, flags of HEADERS
+        self._streams: dict[int, Stream] = {}
+        self._last = 0  # the highest number of a stream
+        self._window = _DEFAULT_WINDOW  # bytes we may send
+        self._initial = _DEFAULT_WINDOW  # of a new stream
+        self._frame = _FRAME  # bytes of a payload we send
+        self._received = 0
+        self._blocked = False  # the peer does not read
+        self._nuisances, self._nuisances_since = 0, -math.inf
+        self._leaving = False
+        self._left = False  # it has read so
+        self._timers: list[asyncio.TimerHandle] = []
+
+    # ---- asyncio's side
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Our settings go first: the peer need not wait for them."""
+        self._transport = cast("asyncio.Transport", transport)
+        self.peer = (transport.get_extra_info("peername") or ("",))[0]
+        settings = struct.pack(">HLHLHL", 3, STREAMS, 4, _STREAM_WINDOW, 6, _HEADER_LIST)
+        self._write(frame(Kind.SETTINGS, payload=settings) + _credit(0, _CONNECTION_WINDOW - _DEFAULT_WINDOW))
+        age = _AGE * random.uniform(1 - _AGE_SPREAD, 1 + _AGE_SPREAD)  # noqa: S311 -- no secret: so that not all come back at once
+        self._timers.append(asyncio.get_running_loop().call_later(age, self.leave))
+        self._calls.opened(self)
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        """Any piece of the connection."""
+        try:
+            self._rest = self._read(self._rest + data if self._rest else data)
+        except _Fault as fault:
+            self._end(fault.code)
+        except HPACKError:
+            self._end(Code.COMPRESSION_ERROR)
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nobody waits for the answers any more."""
+        self._transport = None
+        for timer in self._timers:
+            timer.cancel()
+        for stream in list(self._streams.values()):
+            self._forget(stream)
+        self._calls.closed(self)
+
+    @override
+    def pause_writing(self) -> None:
+        """Nor is more of such a peer read."""
+        self._blocked = True
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    @override
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self._blocked = False
+        if self._transport is not None:
+            self._transport.resume_reading()
+        self._send_pending()
+
+    # ---- for who answers
+
+    def answer(self, stream: Stream, head: bytes, data: bytes, trailers: bytes) -> None:
+        """Two encoded header blocks and what is between them, whole. Nothing where the stream is over."""
+        if self._streams.get(stream.number) is not stream:
+            return
+        stream.trailers = frame(Kind.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, stream.number, trailers)
+        first = frame(Kind.HEADERS, Flag.END_HEADERS, stream.number, head)
+        size = len(data)
+        if size <= self._frame and size <= stream.window and size <= self._window and not self._blocked:  # the busy path: one write
+            self._window -= size
+            self._write(first + frame(Kind.DATA, Flag.NONE, stream.number, data) + stream.trailers)
+            self._answered(stream)
+        else:
+            self._write(first)
+            stream.pending = data
+            self._send_pending()
+
+    def refuse(self, stream: Stream, head: bytes) -> None:
+        """One encoded header block, and no data."""
+        if self._streams.get(stream.number) is stream:
+            self._write(frame(Kind.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, stream.number, head))
+            self._answered(stream)
+
+    def leave(self) -> None:
+        """The peer is told to open no more streams here; when those there are over, the connection is closed."""
+        if self._leaving or self._transport is None:
+            return
+        self._leaving = True
+        # What it sent before it read this is answered too: only its answer to the PING tells that no more comes.
+        self._write(frame(Kind.GOAWAY, payload=struct.pack(">LL", _WINDOW_LIMIT, Code.NO_ERROR)) + frame(Kind.PING, payload=_LEAVING))
+        self._timers.append(asyncio.get_running_loop().call_later(_LEAVE_SECONDS, self._has_left))
+
+    @property
+    def busy(self) -> bool:
+        """Whether requests are not yet answered."""
+        return bool(self._streams)
+
+    # ---- frames that come
+
+    def _read(self, data: bytes) -> bytes:
+        """All whole frames; what is left."""
+        at = 0
+        if not self._greeted:
+            if not _PREFACE.startswith(data[: len(_PREFACE)]):
+                raise _Fault(Code.PROTOCOL_ERROR)
+            if len(data) < len(_PREFACE):
+                return data
+            self._greeted, at = True, len(_PREFACE)
+        while len(data) - at >= _HEAD:
+            size = int.from_bytes(data[at : at + 3])
+            if size > _FRAME:
+                raise _Fault(Code.FRAME_SIZE_ERROR)
+            if len(data) - at < _HEAD + size:
+                break
+            number = int.from_bytes(data[at + 5 : at + _HEAD]) & _WINDOW_LIMIT
+            self._take(data[at + 3], data[at + 4], number, data[at + _HEAD : at + _HEAD + size])
+            at += _HEAD + size
+            if self._transport is None or self._transport.is_closing():
+                return b""
+        return data[at:]
+
+    def _take(self, kind: int, flags: int, number: int, payload: bytes) -> None:
+        if not self._settled and kind != Kind.SETTINGS:
+            raise _Fault(Code.PROTOCOL_ERROR)
+        if self._block is not None and (kind != Kind.CONTINUATION or number != self._block[0]):
+            raise _Fault(Code.PROTOCOL_ERROR)
+        match kind:
+            case Kind.DATA:
+                self._take_data(flags, number, payload)
+            case Kind.HEADERS:
+                self._take_headers(flags, number, payload)
+            case Kind.CONTINUATION:
+                self._take_continuation(flags, payload)
+            case Kind.WINDOW_UPDATE:
+                self._take_credit(number, payload)
+            case Kind.SETTINGS:
+                self._take_settings(flags, number, payload)
+            case Kind.PING:
+                self._take_ping(flags, number, payload)
+            case Kind.RST_STREAM:
+                self._take_reset(number, payload)
+            case Kind.PRIORITY:
+                _expect(number > 0 and len(payload) == 5, Code.PROTOCOL_ERROR if not number else Code.FRAME_SIZE_ERROR)
+                self._nuisance()
+            case Kind.GOAWAY:
+                _expect(number == 0, Code.PROTOCOL_ERROR)
+                self._leaving = True
+                self._has_left()
+            case Kind.PUSH_PROMISE:
+                raise _Fault(Code.PROTOCOL_ERROR)
+            case _:
+                self._nuisance()  # unknown kinds are ignored
+
+    def _take_data(self, flags: int, number: int, payload: bytes) -> None:
+        stream = self._streams.get(number)
+        _expect(0 < number <= self._last, Code.PROTOCOL_ERROR)
+        size = len(payload)
+        self._received += size
+        if self._received >= _CONNECTION_WINDOW // 2:
+            self._write(_credit(0, self._received))
+            self._received = 0
+        if stream is None or stream.ended:
+            self._nuisance()
+            if stream is not None:
+                self._reset(stream, Code.STREAM_CLOSED)
+            return
+        content = _unpadded(flags, payload)
+        if not content and not flags & Flag.END_STREAM:
+            self._nuisance()
+        stream.body += content
+        stream.received += size
+        if len(stream.body) > self._calls.body_limit:
+            stream.body.clear()
+            stream.ended = True
+            self._calls.too_large(self, stream)
+            if not flags & Flag.END_STREAM:
+                self._write(_reset(number, Code.NO_ERROR))  # as RFC 9113, 8.1 says of an answer before the request's end
+        elif flags & Flag.END_STREAM:
+            self._whole(stream)
+        elif stream.received >= _STREAM_WINDOW // 2:
+            self._write(_credit(number, stream.received))
+            stream.received = 0
+
+    def _take_headers(self, flags: int, number: int, payload: bytes) -> None:
+        block = _unpadded(flags, payload)
+        if flags & Flag.PRIORITY:
+            _expect(len(block) >= 5, Code.FRAME_SIZE_ERROR)
+            block = block[5:]
+        _expect(number % 2 == 1, Code.PROTOCOL_ERROR)
+        if flags & Flag.END_HEADERS:
+            self._take_block(flags, number, block)
+        else:
+            self._block = (number, Flag(flags & 0x2D), bytearray(block))
+
+    def _take_continuation(self, flags: int, payload: bytes) -> None:
+        if self._block is None:
+            raise _Fault(Code.PROTOCOL_ERROR)
+        number, first, block = self._block
+        block += payload
+        self._nuisance()
+        _expect(len(block) <= _BLOCK, Code.ENHANCE_YOUR_CALM)
+        if flags & Flag.END_HEADERS:
+            self._block = None
+            self._take_block(first, number, bytes(block))
+
+    def _take_block(self, flags: int, number: int, block: bytes) -> None:
+        headers = self._decoded(block)
+        if number <= self._last:
+            self._take_trailers(flags, number)
+            return
+        self._last = number
+        if len(self._streams) >= STREAMS:
+            self._nuisance()
+            self._write(_reset(number, Code.REFUSED_STREAM))
+            return
+        stream = self._streams[number] = Stream(number, headers, window=self._initial)
+        if flags & Flag.END_STREAM:
+            self._whole(stream)
+
+    def _take_trailers(self, flags: int, number: int) -> None:
+        stream = self._streams.get(number)
+        if stream is None or stream.ended:
+            self._nuisance()
+            self._write(_reset(number, Code.STREAM_CLOSED))
+        elif flags & Flag.END_STREAM:
+            self._whole(stream)
+        else:
+            self._reset(stream, Code.PROTOCOL_ERROR)
+
+    def _decoded(self, block: bytes) -> Headers:
+        """Clients repeat themselves: a block of indices alone changes no table, so it means the same until the table changes."""
+        known = self._known.get(block)
+        if known is None:
+            known = cast("Headers", self._decoder.decode(block, raw=True))
+            if not _only_indices(block):
+                self._known.clear()
+            elif len(self._known) < _CACHED:
+                self._known[block] = known
+        return known
+
+    def _take_credit(self, number: int, payload: bytes) -> None:
+        _expect(len(payload) == 4, Code.FRAME_SIZE_ERROR)
+        credit = int.from_bytes(payload) & _WINDOW_LIMIT
+        stream = self._streams.get(number)
+        if number == 0:
+            self._window += credit
+            _expect(credit > 0, Code.PROTOCOL_ERROR)
+            _expect(self._window <= _WINDOW_LIMIT, Code.FLOW_CONTROL_ERROR)
+        elif stream is not None:
+            stream.window += credit
+            if not credit or stream.window > _WINDOW_LIMIT:
+                self._reset(stream, Code.FLOW_CONTROL_ERROR if credit else Code.PROTOCOL_ERROR)
+                return
+        else:
+            _expect(number <= self._last, Code.PROTOCOL_ERROR)
+        self._send_pending()
+
+    def _take_settings(self, flags: int, number: int, payload: bytes) -> None:
+        _expect(number == 0, Code.PROTOCOL_ERROR)
+        _expect(len(payload) % 6 == 0 and not (flags & Flag.ACK and payload), Code.FRAME_SIZE_ERROR)
+        if flags & Flag.ACK:
+            return
+        if self._settled:
+            self._nuisance()
+        self._settled = True
+        for setting, value in struct.iter_unpack(">HL", payload):
+            self._take_setting(setting, value)
+        self._write(frame(Kind.SETTINGS, Flag.ACK))
+        self._send_pending()
+
+    def _take_setting(self, setting: int, value: int) -> None:
+        """Those that concern us: we push nothing, and our header blocks need no table."""
+        if setting == 2:  # ENABLE_PUSH
+            _expect(value <= 1, Code.PROTOCOL_ERROR)
+        elif setting == 4:  # INITIAL_WINDOW_SIZE, of streams that are open too
+            _expect(value <= _WINDOW_LIMIT, Code.FLOW_CONTROL_ERROR)
+            for stream in self._streams.values():
+                stream.window += value - self._initial
+                _expect(stream.window <= _WINDOW_LIMIT, Code.FLOW_CONTROL_ERROR)
+            self._initial = value
+        elif setting == 5:  # MAX_FRAME_SIZE
+            _expect(_FRAME <= value < 1 << 24, Code.PROTOCOL_ERROR)
+            self._frame = value
+
+    def _take_ping(self, flags: int, number: int, payload: bytes) -> None:
+        _expect(number == 0, Code.PROTOCOL_ERROR)
+        _expect(len(payload) == 8, Code.FRAME_SIZE_ERROR)
+        if not flags & Flag.ACK:
+            self._nuisance()
+            self._write(frame(Kind.PING, Flag.ACK, payload=payload))
+        elif payload == _LEAVING:
+            self._has_left()
+
+    def _take_reset(self, number: int, payload: bytes) -> None:
+        _expect(0 < number <= self._last, Code.PROTOCOL_ERROR)
+        _expect(len(payload) == 4, Code.FRAME_SIZE_ERROR)
+        self._nuisance()
+        if (stream := self._streams.get(number)) is not None:
+            self._forget(stream)
+
+    # ---- streams
+
+    def _whole(self, stream: Stream) -> None:
+        stream.ended = True
+        stream.task = self._calls.begin(self, stream)
+
+    def _answered(self, stream: Stream) -> None:
+        self._streams.pop(stream.number, None)
+        if self._calls.draining:
+            self.leave()
+        self._close_if_over()
+
+    def _forget(self, stream: Stream) -> None:
+        """It is over without an answer."""
+        self._streams.pop(stream.number, None)
+        if stream.task is not None:
+            stream.task.cancel()
+        self._close_if_over()
+
+    def _reset(self, stream: Stream, code: Code) -> None:
+        self._write(_reset(stream.number, code))
+        self._forget(stream)
+
+    def _send_pending(self) -> None:
+        """What was held back, as far as the peer's windows allow now."""
+        for stream in [stream for stream in self._streams.values() if stream.trailers]:
+            while stream.pending and not self._blocked:
+                size = min(len(stream.pending), self._frame, stream.window, self._window)
+                if size <= 0:
+                    break
+                part, stream.pending = stream.pending[:size], stream.pending[size:]
+                stream.window -= size
+                self._window -= size
+                self._write(frame(Kind.DATA, Flag.NONE, stream.number, part))
+            if not stream.pending:
+                self._write(stream.trailers)
+                self._answered(stream)
+
+    # ---- the end
+
+    def _nuisance(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._nuisances_since > _NUISANCE_SECONDS:
+            self._nuisances, self._nuisances_since = 0, now
+        self._nuisances += 1
+        _expect(self._nuisances <= _NUISANCES, Code.ENHANCE_YOUR_CALM)
+
+    def _has_left(self) -> None:
+        self._left = True
+        self._close_if_over()
+
+    def _close_if_over(self) -> None:
+        if self._left and not self._streams:
+            self._end(Code.NO_ERROR)
+
+    def _end(self, code: Code) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._write(frame(Kind.GOAWAY, payload=struct.pack(">LL", self._last, code)))
+            self._transport.close()
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+
+def frame(kind: Kind, flags: int = Flag.NONE, stream: int = 0, payload: bytes = b"") -> bytes:
+    """A whole frame."""
+    return b"%b%c%c%b%b" % (len(payload).to_bytes(3), kind, flags, stream.to_bytes(4), payload)
+
+
+@lru_cache(maxsize=256)
+def block(*headers: tuple[bytes, bytes]) -> bytes:
+    """A header block of literals that enter no table (RFC 7541, 6.2.2). Values are at most 16 KiB in all: one frame."""
+    return b"".join(b"\0" + _text(name) + _text(value) for name, value in headers)
+
+
+def _text(text: bytes) -> bytes:
+    """A string without Huffman's code: its length with a prefix of 7 bits (RFC 7541, 5.1), then itself."""
+    rest = len(text) - 127
+    if rest < 0:
+        return bytes([len(text)]) + text
+    length = bytearray([127])
+    while rest >= 128:
+        length.append(rest % 128 + 128)
+        rest //= 128
+    length.append(rest)
+    return bytes(length) + text
+
+
+def _only_indices(block: bytes) -> bool:
+    return min(block, default=0) >= 0x80 and max(block) < 0xFF  # 0xFF: an index of more than one byte
+
+
+def _credit(stream: int, size: int) -> bytes:
+    return frame(Kind.WINDOW_UPDATE, Flag.NONE, stream, size.to_bytes(4))
+
+
+def _reset(stream: int, code: Code) -> bytes:
+    return frame(Kind.RST_STREAM, Flag.NONE, stream, code.to_bytes(4))
+
+
+def _unpadded(flags: int, payload: bytes) -> bytes:
+    if not flags & Flag.PADDED:
+        return payload
+    _expect(len(payload) > 0, Code.FRAME_SIZE_ERROR)
+    _expect(payload[0] < len(payload), Code.PROTOCOL_ERROR)
+    return payload[1 : len(payload) - payload[0]]
+
+
+def _expect(met: bool, code: Code) -> None:  # noqa: FBT001 -- reads as a sentence
+    if not met:
+        raise _Fault(code)
