@@ -38,6 +38,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--revision", default="", metavar="ID", help="label of the metrics, with --bundle")
     everywhere = ("0.0.0.0", SERVER_PORT)  # noqa: S104 -- it is the pod's purpose
     parser.add_argument("--listen", type=_address, default=everywhere, metavar="HOST:PORT", help=f"default: 0.0.0.0:{SERVER_PORT}")
+    parser.add_argument(
+        "--grpc-listen", type=_address, default=None, metavar="HOST:PORT", help="serve gRPC too, such as on 0.0.0.0:8001 (default: not)"
+    )
     parser.add_argument("--drain-delay", type=_seconds, default=5.0, metavar="TIME", help="from SIGTERM to closing the port (default: 5s)")
     parser.add_argument("--max-body", type=_size, default=64 * _MIB, metavar="MIB", help="largest request, in MiB (default: 64)")
     parser.add_argument("--threads", type=_count, metavar="N", help="threads of one inference (default: the CPU limit, rounded up)")
@@ -61,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
             revision=args.revision,
             host=host,
             port=port,
+            grpc=args.grpc_listen,
             drain_delay=args.drain_delay,
             body_limit=args.max_body,
             threads=args.threads,

@@ -10,7 +10,7 @@ import asyncio
 import math
 import random
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
 from functools import lru_cache
@@ -109,7 +109,10 @@ class Calls(Protocol):
     """Who answers."""
 
     body_limit: int  # bytes
-    draining: bool  # connections are to be left as they are answered
+
+    @property
+    def draining(self) -> bool:
+        """Whether connections are to be left as they are answered."""
 
     def begin(self, connection: "Connection", stream: Stream) -> "asyncio.Task[None] | None":
         """Answer a whole request, in this task or at once."""
@@ -148,6 +151,18 @@ class Connection(asyncio.Protocol):
         self._leaving = False
         self._left = False  # it has read so
         self._timers: list[asyncio.TimerHandle] = []
+        self._takes: Mapping[int, Callable[[int, int, bytes], None]] = {
+            Kind.DATA: self._take_data,
+            Kind.HEADERS: self._take_headers,
+            Kind.PRIORITY: self._take_priority,
+            Kind.RST_STREAM: self._take_reset,
+            Kind.SETTINGS: self._take_settings,
+            Kind.PUSH_PROMISE: self._take_promise,
+            Kind.PING: self._take_ping,
+            Kind.GOAWAY: self._take_goaway,
+            Kind.WINDOW_UPDATE: self._take_credit,
+            Kind.CONTINUATION: self._take_continuation,
+        }
 
     # ---- asyncio's side
 
@@ -264,32 +279,30 @@ class Connection(asyncio.Protocol):
             raise _Fault(Code.PROTOCOL_ERROR)
         if self._block is not None and (kind != Kind.CONTINUATION or number != self._block[0]):
             raise _Fault(Code.PROTOCOL_ERROR)
-        match kind:
-            case Kind.DATA:
-                self._take_data(flags, number, payload)
-            case Kind.HEADERS:
-                self._take_headers(flags, number, payload)
-            case Kind.CONTINUATION:
-                self._take_continuation(flags, payload)
-            case Kind.WINDOW_UPDATE:
-                self._take_credit(number, payload)
-            case Kind.SETTINGS:
-                self._take_settings(flags, number, payload)
-            case Kind.PING:
-                self._take_ping(flags, number, payload)
-            case Kind.RST_STREAM:
-                self._take_reset(number, payload)
-            case Kind.PRIORITY:
-                _expect(number > 0 and len(payload) == 5, Code.PROTOCOL_ERROR if not number else Code.FRAME_SIZE_ERROR)
-                self._nuisance()
-            case Kind.GOAWAY:
-                _expect(number == 0, Code.PROTOCOL_ERROR)
-                self._leaving = True
-                self._has_left()
-            case Kind.PUSH_PROMISE:
-                raise _Fault(Code.PROTOCOL_ERROR)
-            case _:
-                self._nuisance()  # unknown kinds are ignored
+        take = self._takes.get(kind, self._take_unknown)
+        take(flags, number, payload)
+
+    def _take_unknown(self, flags: int, number: int, payload: bytes) -> None:
+        """Of extensions: ignored."""
+        del flags, number, payload
+        self._nuisance()
+
+    def _take_priority(self, flags: int, number: int, payload: bytes) -> None:
+        del flags
+        _expect(number > 0, Code.PROTOCOL_ERROR)
+        _expect(len(payload) == 5, Code.FRAME_SIZE_ERROR)
+        self._nuisance()
+
+    def _take_goaway(self, flags: int, number: int, payload: bytes) -> None:
+        del flags, payload
+        _expect(number == 0, Code.PROTOCOL_ERROR)
+        self._leaving = True
+        self._has_left()
+
+    def _take_promise(self, flags: int, number: int, payload: bytes) -> None:
+        """Clients push nothing."""
+        del flags, number, payload
+        raise _Fault(Code.PROTOCOL_ERROR)
 
     def _take_data(self, flags: int, number: int, payload: bytes) -> None:
         stream = self._streams.get(number)
@@ -332,16 +345,17 @@ class Connection(asyncio.Protocol):
         else:
             self._block = (number, Flag(flags & 0x2D), bytearray(block))
 
-    def _take_continuation(self, flags: int, payload: bytes) -> None:
+    def _take_continuation(self, flags: int, number: int, payload: bytes) -> None:
+        del number  # proved
         if self._block is None:
             raise _Fault(Code.PROTOCOL_ERROR)
-        number, first, block = self._block
+        stream, first, block = self._block
         block += payload
         self._nuisance()
         _expect(len(block) <= _BLOCK, Code.ENHANCE_YOUR_CALM)
         if flags & Flag.END_HEADERS:
             self._block = None
-            self._take_block(first, number, bytes(block))
+            self._take_block(first, stream, bytes(block))
 
     def _take_block(self, flags: int, number: int, block: bytes) -> None:
         headers = self._decoded(block)
@@ -378,7 +392,8 @@ class Connection(asyncio.Protocol):
                 self._known[block] = known
         return known
 
-    def _take_credit(self, number: int, payload: bytes) -> None:
+    def _take_credit(self, flags: int, number: int, payload: bytes) -> None:
+        del flags
         _expect(len(payload) == 4, Code.FRAME_SIZE_ERROR)
         credit = int.from_bytes(payload) & _WINDOW_LIMIT
         stream = self._streams.get(number)
@@ -431,7 +446,8 @@ class Connection(asyncio.Protocol):
         elif payload == _LEAVING:
             self._has_left()
 
-    def _take_reset(self, number: int, payload: bytes) -> None:
+    def _take_reset(self, flags: int, number: int, payload: bytes) -> None:
+        del flags
         _expect(0 < number <= self._last, Code.PROTOCOL_ERROR)
         _expect(len(payload) == 4, Code.FRAME_SIZE_ERROR)
         self._nuisance()

@@ -20,6 +20,7 @@ from volary.common.outcome import Outcome
 from volary.serving import cores
 from volary.serving.app import App
 from volary.serving.control import Control
+from volary.serving.grpc_port import Port
 from volary.serving.shelf import Shelf
 from volary.serving.source import Several, Single
 
@@ -43,6 +44,7 @@ class Settings:
     revision: str
     host: str
     port: int  # 0: any free one
+    grpc: tuple[str, int] | None  # host and port; None: HTTP alone
     drain_delay: float
     body_limit: int
     threads: int | None  # of one inference; None: as many as the CPU limit allows
@@ -64,9 +66,10 @@ def serve(settings: Settings) -> int:
         return _give_up(settings, error)
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(_listen(settings.host, settings.port))
+        grpc = None if settings.grpc is None else stack.enter_context(_listen(*settings.grpc))
         others = [] if settings.control is None else [stack.enter_context(_listen(*settings.control))]
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            error_or_none = runner.run(_Server(settings, app, source).serve_until_asked(listener, others))
+            error_or_none = runner.run(_Server(settings, app, source).serve_until_asked(listener, others, grpc))
     code = 0 if error_or_none is None else _give_up(settings, error_or_none)
     if source.loading:
         # Python's own end would take the interpreter from under the thread that loads, and abort.
@@ -97,11 +100,14 @@ class _Server(_Quiet):
         self._settings = settings
         self._source = source
         self._app = app
+        self._grpc = Port(app, settings.body_limit)
         self._load_error: Refused | None = None
         self._drain: asyncio.Task[None] | None = None
         self._others: list[asyncio.Task[None]] = []  # a task that nobody holds may be collected
 
-    async def serve_until_asked(self, listener: socket.socket, others: Sequence[socket.socket]) -> Refused | None:
+    async def serve_until_asked(
+        self, listener: socket.socket, others: Sequence[socket.socket], grpc: socket.socket | None
+    ) -> Refused | None:
         """The reason the model could not be loaded, or None after a stop that was asked for."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._begin_drain, self._settings.drain_delay)
@@ -111,8 +117,11 @@ class _Server(_Quiet):
             control = _Quiet(_config(Control(self._source.shelf)))
             self._others = [loop.create_task(control.serve(sockets=[each])) for each in others]
             _log.info("taking orders on %s", ", ".join(f"{host}:{port}" for host, port, *_ in (each.getsockname() for each in others)))
+        if grpc is not None:
+            await self._grpc.open(grpc)
         _log.info("listening on %s:%d", *listener.getsockname()[:2])
         await self.serve(sockets=[listener])
+        await self._grpc.finish(_IN_FLIGHT_LIMIT)
         return self._load_error
 
     def _load_failed(self, error: Refused) -> None:
@@ -128,10 +137,12 @@ class _Server(_Quiet):
         """Until the Service forgets the pod its requests are served; connections are closed as they are answered."""
         if self._app.ready:
             self._app.draining = True
+            self._grpc.leave()
             await asyncio.sleep(delay)
             await self._wait_until_quiet(longest=delay)
         for server in self.servers:
             server.close()
+        self._grpc.close()
         await asyncio.sleep(_LINGER)
         self.should_exit = True
 
