@@ -15,12 +15,13 @@ from urllib.parse import quote
 
 from volary import __version__
 from volary.common.names import SYNTHETIC_HEADER
-from volary.serving import grpc_messages, http2, proto, protocol
+from volary.serving import grpc_messages, proto, protocol
 from volary.serving.app import App
 from volary.serving.grpc_messages import parse
 from volary.serving.http2 import Connection, Stream
+from volary.serving.http2_frames import block
 from volary.serving.protocol import Call, Rejected
-from volary.serving.refusal import Internal, Overloaded
+from volary.serving.refusal import Overloaded
 from volary.serving.served import Served
 from volary.serving.tensors import Array, show
 
@@ -54,8 +55,8 @@ _HEALTH = b"/grpc.health.v1.Health/Check"
 _SERVING, _NOT_SERVING = b"\x08\x01", b"\x08\x02"
 
 _CONTENT = (b"content-type", b"application/grpc")
-_HEAD = http2.block((b":status", b"200"), _CONTENT, (b"grpc-accept-encoding", b"identity,deflate,gzip"))
-_TRAILERS = http2.block((b"grpc-status", b"0"))
+_HEAD = block((b":status", b"200"), _CONTENT, (b"grpc-accept-encoding", b"identity,deflate,gzip"))
+_TRAILERS = block((b"grpc-status", b"0"))
 _WINDOW_BITS: Mapping[bytes, int] = MappingProxyType({b"gzip": 31, b"deflate": 15})
 
 Plain = Callable[[bytes], bytes]  # a method that no model works for
@@ -105,7 +106,7 @@ class Service:
         """Answer a whole request."""
         headers = dict(stream.headers)
         if (status := _unspeakable(headers)) is not None:
-            connection.refuse(stream, http2.block((b":status", status)))
+            connection.refuse(stream, block((b":status", status)))
             return None
         path = headers.get(b":path", b"")
         if path == self._infer_path:
@@ -135,7 +136,7 @@ class Service:
         finally:
             app.in_flight -= 1
 
-    async def _infer(  # noqa: PLR0913, PLR0917 -- what one request is
+    async def _infer(
         self,
         connection: Connection,
         stream: Stream,
@@ -219,7 +220,7 @@ def _refuse(connection: Connection, stream: Stream, fault: Rejected) -> None:
     headers = [(b":status", b"200"), _CONTENT, (b"grpc-status", b"%d" % code), (b"grpc-message", _quoted(fault.message))]
     if isinstance(fault, Overloaded):  # gRFC A6: clients with a retry policy wait so long
         headers.append((b"grpc-retry-pushback-ms", b"%d" % (1000 * fault.retry_after)))
-    connection.refuse(stream, http2.block(*headers))
+    connection.refuse(stream, block(*headers))
 
 
 def _quoted(message: str) -> bytes:

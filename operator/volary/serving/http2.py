@@ -10,28 +10,23 @@ import asyncio
 import math
 import random
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum, IntFlag
-from functools import lru_cache
 from typing import Protocol, cast
 
-from hpack import Decoder, HPACKError
+from hpack import HPACKError
 from typing_extensions import override
 
-Headers = Sequence[tuple[bytes, bytes]]
+from volary.serving.http2_frames import FRAME, HEAD, Code, Fault, Flag, Kind, credit, expect, frame, reset, unpadded
+from volary.serving.http2_headers import LIST_LIMIT, Headers, Reader
 
 STREAMS = 256  # of one connection at once
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_HEAD = 9  # bytes of a frame before its payload
-_FRAME = 16384  # bytes of a payload: the protocol's default, which we do not raise
 _STREAM_WINDOW = 1 << 20  # bytes a request may be ahead of us
 _CONNECTION_WINDOW = 1 << 24
 _DEFAULT_WINDOW = 65535  # until either side says otherwise
 _WINDOW_LIMIT = (1 << 31) - 1
 _BLOCK = 32768  # bytes of an encoded header block
-_HEADER_LIST = 65536  # bytes of its headers, decoded
-_CACHED = 64  # header blocks whose meaning is remembered
 # Frames that cost us an answer and bring no work: more of them in that time are an attack (such as CVE-2023-44487).
 _NUISANCES = 1000
 _NUISANCE_SECONDS = 10.0
@@ -40,54 +35,6 @@ _AGE = 10.0
 _AGE_SPREAD = 0.2
 _LEAVING = b"leaving."  # payload of the PING that tells that the peer has read our GOAWAY
 _LEAVE_SECONDS = 5.0  # for it to do so
-
-
-class Kind(IntEnum):
-    """Of a frame."""
-
-    DATA = 0
-    HEADERS = 1
-    PRIORITY = 2
-    RST_STREAM = 3
-    SETTINGS = 4
-    PUSH_PROMISE = 5
-    PING = 6
-    GOAWAY = 7
-    WINDOW_UPDATE = 8
-    CONTINUATION = 9
-
-
-class Flag(IntFlag):
-    """Of a frame; ACK and END_STREAM are one bit."""
-
-    NONE = 0
-    END_STREAM = 1
-    ACK = 1
-    END_HEADERS = 4
-    PADDED = 8
-    PRIORITY = 32
-
-
-class Code(IntEnum):
-    """Why a stream or a connection ends (RFC 9113, 7)."""
-
-    NO_ERROR = 0
-    PROTOCOL_ERROR = 1
-    FLOW_CONTROL_ERROR = 3
-    STREAM_CLOSED = 5
-    FRAME_SIZE_ERROR = 6
-    REFUSED_STREAM = 7
-    CANCEL = 8
-    COMPRESSION_ERROR = 9
-    ENHANCE_YOUR_CALM = 11
-
-
-class _Fault(Exception):
-    """The peer broke the protocol: the connection ends."""
-
-    def __init__(self, code: Code) -> None:
-        super().__init__(code.name)
-        self.code = code
 
 
 @dataclass(slots=True, eq=False)
@@ -137,14 +84,13 @@ class Connection(asyncio.Protocol):
         self._rest = b""  # an incomplete frame
         self._greeted = False
         self._settled = False  # the peer's first SETTINGS are there
-        self._decoder = Decoder(max_header_list_size=_HEADER_LIST)
-        self._known: dict[bytes, Headers] = {}  # of blocks that do not change the decoder's table, for the table as it is
+        self._headers = Reader()
         self._block: tuple[int, Flag, bytearray] | None = None  # begun header block: stream, flags of HEADERS
         self._streams: dict[int, Stream] = {}
         self._last = 0  # the highest number of a stream
         self._window = _DEFAULT_WINDOW  # bytes we may send
         self._initial = _DEFAULT_WINDOW  # of a new stream
-        self._frame = _FRAME  # bytes of a payload we send
+        self._frame = FRAME  # bytes of a payload we send
         self._received = 0
         self._blocked = False  # the peer does not read
         self._nuisances, self._nuisances_since = 0, -math.inf
@@ -171,8 +117,8 @@ class Connection(asyncio.Protocol):
         """Our settings go first: the peer need not wait for them."""
         self._transport = cast("asyncio.Transport", transport)
         self.peer = (transport.get_extra_info("peername") or ("",))[0]
-        settings = struct.pack(">HLHLHL", 3, STREAMS, 4, _STREAM_WINDOW, 6, _HEADER_LIST)
-        self._write(frame(Kind.SETTINGS, payload=settings) + _credit(0, _CONNECTION_WINDOW - _DEFAULT_WINDOW))
+        settings = struct.pack(">HLHLHL", 3, STREAMS, 4, _STREAM_WINDOW, 6, LIST_LIMIT)
+        self._write(frame(Kind.SETTINGS, payload=settings) + credit(0, _CONNECTION_WINDOW - _DEFAULT_WINDOW))
         age = _AGE * random.uniform(1 - _AGE_SPREAD, 1 + _AGE_SPREAD)  # noqa: S311 -- no secret: so that not all come back at once
         self._timers.append(asyncio.get_running_loop().call_later(age, self.leave))
         self._calls.opened(self)
@@ -182,7 +128,7 @@ class Connection(asyncio.Protocol):
         """Any piece of the connection."""
         try:
             self._rest = self._read(self._rest + data if self._rest else data)
-        except _Fault as fault:
+        except Fault as fault:
             self._end(fault.code)
         except HPACKError:
             self._end(Code.COMPRESSION_ERROR)
@@ -257,28 +203,28 @@ class Connection(asyncio.Protocol):
         at = 0
         if not self._greeted:
             if not _PREFACE.startswith(data[: len(_PREFACE)]):
-                raise _Fault(Code.PROTOCOL_ERROR)
+                raise Fault(Code.PROTOCOL_ERROR)
             if len(data) < len(_PREFACE):
                 return data
             self._greeted, at = True, len(_PREFACE)
-        while len(data) - at >= _HEAD:
+        while len(data) - at >= HEAD:
             size = int.from_bytes(data[at : at + 3])
-            if size > _FRAME:
-                raise _Fault(Code.FRAME_SIZE_ERROR)
-            if len(data) - at < _HEAD + size:
+            if size > FRAME:
+                raise Fault(Code.FRAME_SIZE_ERROR)
+            if len(data) - at < HEAD + size:
                 break
-            number = int.from_bytes(data[at + 5 : at + _HEAD]) & _WINDOW_LIMIT
-            self._take(data[at + 3], data[at + 4], number, data[at + _HEAD : at + _HEAD + size])
-            at += _HEAD + size
+            number = int.from_bytes(data[at + 5 : at + HEAD]) & _WINDOW_LIMIT
+            self._take(data[at + 3], data[at + 4], number, data[at + HEAD : at + HEAD + size])
+            at += HEAD + size
             if self._transport is None or self._transport.is_closing():
                 return b""
         return data[at:]
 
     def _take(self, kind: int, flags: int, number: int, payload: bytes) -> None:
         if not self._settled and kind != Kind.SETTINGS:
-            raise _Fault(Code.PROTOCOL_ERROR)
+            raise Fault(Code.PROTOCOL_ERROR)
         if self._block is not None and (kind != Kind.CONTINUATION or number != self._block[0]):
-            raise _Fault(Code.PROTOCOL_ERROR)
+            raise Fault(Code.PROTOCOL_ERROR)
         take = self._takes.get(kind, self._take_unknown)
         take(flags, number, payload)
 
@@ -289,35 +235,35 @@ class Connection(asyncio.Protocol):
 
     def _take_priority(self, flags: int, number: int, payload: bytes) -> None:
         del flags
-        _expect(number > 0, Code.PROTOCOL_ERROR)
-        _expect(len(payload) == 5, Code.FRAME_SIZE_ERROR)
+        expect(number > 0, Code.PROTOCOL_ERROR)
+        expect(len(payload) == 5, Code.FRAME_SIZE_ERROR)
         self._nuisance()
 
     def _take_goaway(self, flags: int, number: int, payload: bytes) -> None:
         del flags, payload
-        _expect(number == 0, Code.PROTOCOL_ERROR)
+        expect(number == 0, Code.PROTOCOL_ERROR)
         self._leaving = True
         self._has_left()
 
     def _take_promise(self, flags: int, number: int, payload: bytes) -> None:
         """Clients push nothing."""
         del flags, number, payload
-        raise _Fault(Code.PROTOCOL_ERROR)
+        raise Fault(Code.PROTOCOL_ERROR)
 
     def _take_data(self, flags: int, number: int, payload: bytes) -> None:
         stream = self._streams.get(number)
-        _expect(0 < number <= self._last, Code.PROTOCOL_ERROR)
+        expect(0 < number <= self._last, Code.PROTOCOL_ERROR)
         size = len(payload)
         self._received += size
         if self._received >= _CONNECTION_WINDOW // 2:
-            self._write(_credit(0, self._received))
+            self._write(credit(0, self._received))
             self._received = 0
         if stream is None or stream.ended:
             self._nuisance()
             if stream is not None:
                 self._reset(stream, Code.STREAM_CLOSED)
             return
-        content = _unpadded(flags, payload)
+        content = unpadded(flags, payload)
         if not content and not flags & Flag.END_STREAM:
             self._nuisance()
         stream.body += content
@@ -327,19 +273,19 @@ class Connection(asyncio.Protocol):
             stream.ended = True
             self._calls.too_large(self, stream)
             if not flags & Flag.END_STREAM:
-                self._write(_reset(number, Code.NO_ERROR))  # as RFC 9113, 8.1 says of an answer before the request's end
+                self._write(reset(number, Code.NO_ERROR))  # as RFC 9113, 8.1 says of an answer before the request's end
         elif flags & Flag.END_STREAM:
             self._whole(stream)
         elif stream.received >= _STREAM_WINDOW // 2:
-            self._write(_credit(number, stream.received))
+            self._write(credit(number, stream.received))
             stream.received = 0
 
     def _take_headers(self, flags: int, number: int, payload: bytes) -> None:
-        block = _unpadded(flags, payload)
+        block = unpadded(flags, payload)
         if flags & Flag.PRIORITY:
-            _expect(len(block) >= 5, Code.FRAME_SIZE_ERROR)
+            expect(len(block) >= 5, Code.FRAME_SIZE_ERROR)
             block = block[5:]
-        _expect(number % 2 == 1, Code.PROTOCOL_ERROR)
+        expect(number % 2 == 1, Code.PROTOCOL_ERROR)
         if flags & Flag.END_HEADERS:
             self._take_block(flags, number, block)
         else:
@@ -348,24 +294,28 @@ class Connection(asyncio.Protocol):
     def _take_continuation(self, flags: int, number: int, payload: bytes) -> None:
         del number  # proved
         if self._block is None:
-            raise _Fault(Code.PROTOCOL_ERROR)
+            raise Fault(Code.PROTOCOL_ERROR)
         stream, first, block = self._block
         block += payload
         self._nuisance()
-        _expect(len(block) <= _BLOCK, Code.ENHANCE_YOUR_CALM)
+        expect(len(block) <= _BLOCK, Code.ENHANCE_YOUR_CALM)
         if flags & Flag.END_HEADERS:
             self._block = None
             self._take_block(first, stream, bytes(block))
 
     def _take_block(self, flags: int, number: int, block: bytes) -> None:
-        headers = self._decoded(block)
+        headers = self._headers.read(block)
         if number <= self._last:
             self._take_trailers(flags, number)
             return
         self._last = number
+        if headers is None:
+            self._nuisance()
+            self._write(reset(number, Code.PROTOCOL_ERROR))
+            return
         if len(self._streams) >= STREAMS:
             self._nuisance()
-            self._write(_reset(number, Code.REFUSED_STREAM))
+            self._write(reset(number, Code.REFUSED_STREAM))
             return
         stream = self._streams[number] = Stream(number, headers, window=self._initial)
         if flags & Flag.END_STREAM:
@@ -375,44 +325,33 @@ class Connection(asyncio.Protocol):
         stream = self._streams.get(number)
         if stream is None or stream.ended:
             self._nuisance()
-            self._write(_reset(number, Code.STREAM_CLOSED))
+            self._write(reset(number, Code.STREAM_CLOSED))
         elif flags & Flag.END_STREAM:
             self._whole(stream)
         else:
             self._reset(stream, Code.PROTOCOL_ERROR)
 
-    def _decoded(self, block: bytes) -> Headers:
-        """Clients repeat themselves: a block of indices alone changes no table, so it means the same until the table changes."""
-        known = self._known.get(block)
-        if known is None:
-            known = cast("Headers", self._decoder.decode(block, raw=True))
-            if not _only_indices(block):
-                self._known.clear()
-            elif len(self._known) < _CACHED:
-                self._known[block] = known
-        return known
-
     def _take_credit(self, flags: int, number: int, payload: bytes) -> None:
         del flags
-        _expect(len(payload) == 4, Code.FRAME_SIZE_ERROR)
-        credit = int.from_bytes(payload) & _WINDOW_LIMIT
+        expect(len(payload) == 4, Code.FRAME_SIZE_ERROR)
+        more = int.from_bytes(payload) & _WINDOW_LIMIT
         stream = self._streams.get(number)
         if number == 0:
-            self._window += credit
-            _expect(credit > 0, Code.PROTOCOL_ERROR)
-            _expect(self._window <= _WINDOW_LIMIT, Code.FLOW_CONTROL_ERROR)
+            self._window += more
+            expect(more > 0, Code.PROTOCOL_ERROR)
+            expect(self._window <= _WINDOW_LIMIT, Code.FLOW_CONTROL_ERROR)
         elif stream is not None:
-            stream.window += credit
-            if not credit or stream.window > _WINDOW_LIMIT:
-                self._reset(stream, Code.FLOW_CONTROL_ERROR if credit else Code.PROTOCOL_ERROR)
+            stream.window += more
+            if not more or stream.window > _WINDOW_LIMIT:
+                self._reset(stream, Code.FLOW_CONTROL_ERROR if more else Code.PROTOCOL_ERROR)
                 return
         else:
-            _expect(number <= self._last, Code.PROTOCOL_ERROR)
+            expect(number <= self._last, Code.PROTOCOL_ERROR)
         self._send_pending()
 
     def _take_settings(self, flags: int, number: int, payload: bytes) -> None:
-        _expect(number == 0, Code.PROTOCOL_ERROR)
-        _expect(len(payload) % 6 == 0 and not (flags & Flag.ACK and payload), Code.FRAME_SIZE_ERROR)
+        expect(number == 0, Code.PROTOCOL_ERROR)
+        expect(len(payload) % 6 == 0 and not (flags & Flag.ACK and payload), Code.FRAME_SIZE_ERROR)
         if flags & Flag.ACK:
             return
         if self._settled:
@@ -426,20 +365,20 @@ class Connection(asyncio.Protocol):
     def _take_setting(self, setting: int, value: int) -> None:
         """Those that concern us: we push nothing, and our header blocks need no table."""
         if setting == 2:  # ENABLE_PUSH
-            _expect(value <= 1, Code.PROTOCOL_ERROR)
+            expect(value <= 1, Code.PROTOCOL_ERROR)
         elif setting == 4:  # INITIAL_WINDOW_SIZE, of streams that are open too
-            _expect(value <= _WINDOW_LIMIT, Code.FLOW_CONTROL_ERROR)
+            expect(value <= _WINDOW_LIMIT, Code.FLOW_CONTROL_ERROR)
             for stream in self._streams.values():
                 stream.window += value - self._initial
-                _expect(stream.window <= _WINDOW_LIMIT, Code.FLOW_CONTROL_ERROR)
+                expect(stream.window <= _WINDOW_LIMIT, Code.FLOW_CONTROL_ERROR)
             self._initial = value
         elif setting == 5:  # MAX_FRAME_SIZE
-            _expect(_FRAME <= value < 1 << 24, Code.PROTOCOL_ERROR)
+            expect(FRAME <= value < 1 << 24, Code.PROTOCOL_ERROR)
             self._frame = value
 
     def _take_ping(self, flags: int, number: int, payload: bytes) -> None:
-        _expect(number == 0, Code.PROTOCOL_ERROR)
-        _expect(len(payload) == 8, Code.FRAME_SIZE_ERROR)
+        expect(number == 0, Code.PROTOCOL_ERROR)
+        expect(len(payload) == 8, Code.FRAME_SIZE_ERROR)
         if not flags & Flag.ACK:
             self._nuisance()
             self._write(frame(Kind.PING, Flag.ACK, payload=payload))
@@ -448,8 +387,8 @@ class Connection(asyncio.Protocol):
 
     def _take_reset(self, flags: int, number: int, payload: bytes) -> None:
         del flags
-        _expect(0 < number <= self._last, Code.PROTOCOL_ERROR)
-        _expect(len(payload) == 4, Code.FRAME_SIZE_ERROR)
+        expect(0 < number <= self._last, Code.PROTOCOL_ERROR)
+        expect(len(payload) == 4, Code.FRAME_SIZE_ERROR)
         self._nuisance()
         if (stream := self._streams.get(number)) is not None:
             self._forget(stream)
@@ -474,7 +413,7 @@ class Connection(asyncio.Protocol):
         self._close_if_over()
 
     def _reset(self, stream: Stream, code: Code) -> None:
-        self._write(_reset(stream.number, code))
+        self._write(reset(stream.number, code))
         self._forget(stream)
 
     def _send_pending(self) -> None:
@@ -499,7 +438,7 @@ class Connection(asyncio.Protocol):
         if now - self._nuisances_since > _NUISANCE_SECONDS:
             self._nuisances, self._nuisances_since = 0, now
         self._nuisances += 1
-        _expect(self._nuisances <= _NUISANCES, Code.ENHANCE_YOUR_CALM)
+        expect(self._nuisances <= _NUISANCES, Code.ENHANCE_YOUR_CALM)
 
     def _has_left(self) -> None:
         self._left = True
@@ -517,52 +456,3 @@ class Connection(asyncio.Protocol):
     def _write(self, data: bytes) -> None:
         if self._transport is not None:
             self._transport.write(data)
-
-
-def frame(kind: Kind, flags: int = Flag.NONE, stream: int = 0, payload: bytes = b"") -> bytes:
-    """A whole frame."""
-    return b"%b%c%c%b%b" % (len(payload).to_bytes(3), kind, flags, stream.to_bytes(4), payload)
-
-
-@lru_cache(maxsize=256)
-def block(*headers: tuple[bytes, bytes]) -> bytes:
-    """A header block of literals that enter no table (RFC 7541, 6.2.2). Values are at most 16 KiB in all: one frame."""
-    return b"".join(b"\0" + _text(name) + _text(value) for name, value in headers)
-
-
-def _text(text: bytes) -> bytes:
-    """A string without Huffman's code: its length with a prefix of 7 bits (RFC 7541, 5.1), then itself."""
-    rest = len(text) - 127
-    if rest < 0:
-        return bytes([len(text)]) + text
-    length = bytearray([127])
-    while rest >= 128:
-        length.append(rest % 128 + 128)
-        rest //= 128
-    length.append(rest)
-    return bytes(length) + text
-
-
-def _only_indices(block: bytes) -> bool:
-    return min(block, default=0) >= 0x80 and max(block) < 0xFF  # 0xFF: an index of more than one byte
-
-
-def _credit(stream: int, size: int) -> bytes:
-    return frame(Kind.WINDOW_UPDATE, Flag.NONE, stream, size.to_bytes(4))
-
-
-def _reset(stream: int, code: Code) -> bytes:
-    return frame(Kind.RST_STREAM, Flag.NONE, stream, code.to_bytes(4))
-
-
-def _unpadded(flags: int, payload: bytes) -> bytes:
-    if not flags & Flag.PADDED:
-        return payload
-    _expect(len(payload) > 0, Code.FRAME_SIZE_ERROR)
-    _expect(payload[0] < len(payload), Code.PROTOCOL_ERROR)
-    return payload[1 : len(payload) - payload[0]]
-
-
-def _expect(met: bool, code: Code) -> None:  # noqa: FBT001 -- reads as a sentence
-    if not met:
-        raise _Fault(code)
