@@ -11,13 +11,15 @@ from pathlib import Path
 from typing_extensions import override
 
 from volary.common import durations
-from volary.common.names import CONTROL_PORT, SERVER_PORT
+from volary.common.names import CONTROL_PORT, GRPC_PORT, SERVER_PORT
 
 NAME = "serve"
 HELP = "serve a bundle in a directory with ONNX Runtime (Open Inference Protocol)"
 
 _MIB = 1024 * 1024
 _PORT_LIMIT = 65535
+_FREE_TO_FAIL = "default"  # nobody has asked for gRPC: a port that is taken is no reason not to serve
+_NONE = "none"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +41,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     everywhere = ("0.0.0.0", SERVER_PORT)  # noqa: S104 -- it is the pod's purpose
     parser.add_argument("--listen", type=_address, default=everywhere, metavar="HOST:PORT", help=f"default: 0.0.0.0:{SERVER_PORT}")
     parser.add_argument(
-        "--grpc-listen", type=_address, default=None, metavar="HOST:PORT", help="serve gRPC too, such as on 0.0.0.0:8001 (default: not)"
+        "--grpc-listen",
+        type=_address_or_none,
+        default=_FREE_TO_FAIL,
+        metavar="HOST:PORT|none",
+        help=f"for gRPC (default: the host of --listen and port {GRPC_PORT}, where that is free)",
     )
     parser.add_argument("--drain-delay", type=_seconds, default=5.0, metavar="TIME", help="from SIGTERM to closing the port (default: 5s)")
     parser.add_argument("--max-body", type=_size, default=64 * _MIB, metavar="MIB", help="largest request, in MiB (default: 64)")
@@ -64,13 +70,20 @@ def run(args: argparse.Namespace) -> int:
             revision=args.revision,
             host=host,
             port=port,
-            grpc=args.grpc_listen,
+            grpc=_grpc(args.grpc_listen, host),
+            grpc_wanted=args.grpc_listen != _FREE_TO_FAIL,
             drain_delay=args.drain_delay,
             body_limit=args.max_body,
             threads=args.threads,
             termination_log=args.termination_log,
         )
     )
+
+
+def _grpc(asked: str | tuple[str, int], host: str) -> tuple[str, int] | None:
+    if isinstance(asked, tuple):
+        return asked
+    return None if asked == _NONE else (host, GRPC_PORT)
 
 
 class _JsonLines(logging.Formatter):
@@ -103,6 +116,10 @@ def _address(text: str) -> tuple[str, int]:
     if not host or not port.isdecimal() or int(port) > _PORT_LIMIT:
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
     return host.strip("[]"), int(port)
+
+
+def _address_or_none(text: str) -> str | tuple[str, int]:
+    return text if text in {_NONE, _FREE_TO_FAIL} else _address(text)
 
 
 def _loopback(text: str) -> tuple[str, int]:

@@ -45,6 +45,7 @@ class Settings:
     host: str
     port: int  # 0: any free one
     grpc: tuple[str, int] | None  # host and port; None: HTTP alone
+    grpc_wanted: bool  # else a port that is taken is no fault
     drain_delay: float
     body_limit: int
     threads: int | None  # of one inference; None: as many as the CPU limit allows
@@ -66,7 +67,7 @@ def serve(settings: Settings) -> int:
         return _give_up(settings, error)
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(_listen(settings.host, settings.port))
-        grpc = None if settings.grpc is None else stack.enter_context(_listen(*settings.grpc))
+        grpc = _listen_for_grpc(settings, stack)
         others = [] if settings.control is None else [stack.enter_context(_listen(*settings.control))]
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             error_or_none = runner.run(_Server(settings, app, source).serve_until_asked(listener, others, grpc))
@@ -80,6 +81,18 @@ def serve(settings: Settings) -> int:
 
 def _listen(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=_family(host), backlog=2048)
+
+
+def _listen_for_grpc(settings: Settings, stack: contextlib.ExitStack) -> socket.socket | None:
+    if settings.grpc is None:
+        return None
+    try:
+        return stack.enter_context(_listen(*settings.grpc))
+    except OSError as error:
+        if settings.grpc_wanted:
+            raise
+        _log.warning("no gRPC: cannot listen on port %d: %s", settings.grpc[1], error.strerror)
+        return None
 
 
 class _Quiet(uvicorn.Server):
