@@ -260,8 +260,9 @@ class Connection(asyncio.Protocol):
             self._received = 0
         if stream is None or stream.ended:
             self._nuisance()
+            self._write(reset(number, Code.STREAM_CLOSED))
             if stream is not None:
-                self._reset(stream, Code.STREAM_CLOSED)
+                self._forget(stream)
             return
         content = unpadded(flags, payload)
         if not content and not flags & Flag.END_STREAM:
