@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 ANSWERED, WRONG, SILENT, DIFFERENT = 0, 1, 3, 4  # exit codes; 2 is the parser's
 _ANSWER_BYTES = 256 * limits.MIB
 _GRPC_SILENT = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED"})
+_SPEAKS_HTTP_1 = "http1.x server"  # in the words of the gRPC library
 _RAW_FORMATS: Mapping[str, str] = {Datatype.FP16: "e"}  # datatypes without a typed form
 _FIELDS: Mapping[str, str] = {
     Datatype.BOOL: "bool_contents",
@@ -111,7 +112,7 @@ class Grpc:
     """The protocol's gRPC."""
 
     def __init__(self, address: str, timeout: float, *, tls: bool = False) -> None:
-        import grpc
+        import grpc  # type: ignore[import-untyped]
 
         self._timeout = timeout
         self._address = address
@@ -145,6 +146,8 @@ class Grpc:
             found: bytes = call(request.SerializeToString(), timeout=self._timeout, metadata=metadata)
         except grpc.RpcError as error:
             code, details = error.code().name, error.details()
+            if _SPEAKS_HTTP_1 in details:
+                raise Unanswered(f"{self._address} does not speak gRPC; if that is the port of HTTP, leave --grpc out", SILENT) from None
             raise Unanswered(f"{self._address}: {code}: {details}", SILENT if code in _GRPC_SILENT else WRONG) from None
         return found
 
@@ -166,6 +169,8 @@ def direct(url: str, timeout: float) -> Send:
             return answer.status, answer.read(_ANSWER_BYTES)
         except TimeoutError:
             raise Unanswered(f"{url} did not answer within {timeout:g} s; is the model loading, or --timeout too short?", SILENT) from None
+        except http.client.BadStatusLine:
+            raise Unanswered(f"{url} does not speak HTTP/1.1; if that is the port of gRPC, add --grpc", SILENT) from None
         except (OSError, http.client.HTTPException) as error:
             why = str(error) or type(error).__name__
             raise Unanswered(f"{url} cannot be reached: {why}; is a server running there?", SILENT) from None

@@ -195,7 +195,8 @@ class _Forwarded:
 
 def _show(args: argparse.Namespace, about: Manifest | None, asked: _Asked, answer: dict[str, Any]) -> int:
     outputs = _tensors(answer, about)
-    difference = golden.compare(asked.expected, outputs, about.golden) if about is not None and asked.expected else None
+    tolerance = None if about is None else about.golden
+    difference = golden.compare(asked.expected, outputs, tolerance) if tolerance is not None and asked.expected else None
     if args.output == "json":
         sys.stdout.write(json.dumps(answer) + "\n")
     elif not asked.expected:
