@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -47,7 +48,7 @@ def test_a_canary_is_judged_by_grpc_alone(stage: Stage, namespace: str) -> None:
 
 def _ask_by_name(model: Model) -> None:
     """`volary predict NAME`, through the API server and by gRPC."""
-    request = '{"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 64], "data": [%s]}]}' % ", ".join(["0"] * 64)
+    request = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 64], "data": [0] * 64}]})
     for protocol in ((), ("--grpc",)):
         assert '"model_version": "2.0.0"' in done(model, "predict", "-d", request, "-o", "json", *protocol)
     assert volary(model, "predict", "-d", "{}").returncode == 1

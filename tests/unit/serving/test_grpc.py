@@ -314,13 +314,16 @@ def test_a_stop_loses_no_request(tmp_path: Path) -> None:
         client.infer(_request())
         server.process.send_signal(signal.SIGTERM)
         answered = 0
-        try:
-            while True:
+        refused: grpc.RpcError | None = None
+        while refused is None:
+            try:
                 client.infer(_request())
+            except grpc.RpcError as error:
+                refused = error
+            else:
                 answered += 1
-        except grpc.RpcError as error:
-            assert error.code() is grpc.StatusCode.UNAVAILABLE  # noqa: PT017 -- the end of the loop
-            assert "refused" in error.details(), "the first that fails finds no open port"
+        assert refused.code() is grpc.StatusCode.UNAVAILABLE
+        assert "refused" in refused.details(), "the first that fails finds no open port"
         assert answered > 10
         assert server.process.wait(_DEADLINE) == 0
 
