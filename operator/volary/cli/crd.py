@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from volary.api import crdgen, reference
 from volary.common import names
+from volary.serving import families
 
 NAME = "crd"
 HELP = "print the CustomResourceDefinition"
@@ -56,6 +57,7 @@ def generated() -> dict[str, str]:
         f"helm/volary/crds/{_FILE}": definition(),
         "docs/reference.md": reference.fields(),
         "docs/reasons.md": reference.reasons(),
+        "docs/metrics.md": families.page(),
     }
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from volary.cli import laptop
+from volary.cli import laptop, tuning
 from volary.common import durations
 from volary.common.errors import Refused
 from volary.common.names import CONTROL_PORT, GRPC_PORT, SERVER_PORT
@@ -60,6 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--drain-delay", type=_seconds, default=5.0, metavar="TIME", help="from SIGTERM to closing the port (default: 5s)")
     parser.add_argument("--max-body", type=_size, default=64 * _MIB, metavar="MIB", help="largest request, in MiB (default: 64)")
     parser.add_argument("--threads", type=_count, metavar="N", help="threads of one inference (default: the CPU limit, rounded up)")
+    tuning.configure(parser)
     parser.add_argument("--termination-log", type=Path, default=Path("/dev/termination-log"), metavar="FILE", help=argparse.SUPPRESS)
 
 
@@ -92,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
             threads=args.threads,
             termination_log=args.termination_log,
             announce=None if here is None else partial(laptop.tell, here, args.model or _name(here)),
+            tuning=tuning.chosen(args),
         )
     )
 

@@ -1,11 +1,15 @@
 """The ASGI application: routes, status codes, and what is counted. No framework, for speed."""
 
-from collections.abc import Callable, Iterable, Sequence
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import cycle
 from time import perf_counter
 
+from volary.common import durations
 from volary.common.names import SYNTHETIC_HEADER
 from volary.serving import metrics, protocol, reply, rotation
+from volary.serving.encoding import ENCODINGS, inflate
 from volary.serving.metrics import Registry
 from volary.serving.protocol import Call, Rejected, Schema
 from volary.serving.reply import JSON, ClientGone, Message, Receive, Reply, Send
@@ -16,6 +20,7 @@ Headers = Iterable[tuple[bytes, bytes]]
 Pick = Callable[[Headers], Served | None]
 
 PIN = b"x-volary-revision"  # header of a request that is for one revision or version
+TIMEOUT = b"x-request-timeout"  # header: how long the request may wait for its turn, such as 250ms or 1.5 (seconds)
 _SYNTHETIC = SYNTHETIC_HEADER.encode()
 _LOOPBACK = "127.0.0.1"
 # What `curl -d` says of JSON unless told otherwise is let through: the body decides.
@@ -32,6 +37,7 @@ class App:
         self.draining = False
         self.in_flight = 0  # inference requests not yet answered
         self.arrived = 0  # inference requests ever
+        self.timeout = math.inf  # seconds a request may wait for its turn, where it does not say
         self.metrics = Registry(lambda: self.in_flight)
         self._model = model
         self._path = f"/v2/models/{model}"
@@ -135,18 +141,24 @@ class App:
             served.in_flight -= 1
 
     async def _infer(self, served: Served, scope: Message, receive: Receive, *, counted: bool) -> Reply:
-        served.admit()
-        _check_headers(scope["headers"], self._body_limit)
+        encoding, deadline = _check_headers(scope["headers"], self._body_limit, self.timeout)
+        if deadline < math.inf:
+            deadline += asyncio.get_running_loop().time()
+        served.admit(deadline)
         body = await reply.body(receive, self._body_limit)
         schema = served.schema
 
         def read() -> Call:
-            return protocol.read_call(body, schema)
+            return protocol.read_call(inflate(body, encoding, self._body_limit) if encoding else body, schema)
 
         def write(call: Call, arrays: Sequence[Array]) -> Reply:
             return Reply(200, protocol.answer(schema, call, arrays))
 
-        return await served.infer(len(body), read, write, counted=counted)
+        def gone() -> Awaitable[None]:
+            return reply.gone(receive)
+
+        size = None if encoding else len(body)
+        return await served.infer(size, read, write, counted=counted, deadline=deadline, gone=gone)
 
     def _pick_in_turn(self) -> Pick:
         pinnable, take = self._pinnable, self._take
@@ -228,13 +240,29 @@ def _is_synthetic(scope: Message) -> bool:
     return client is not None and client[0] == _LOOPBACK and any(name == _SYNTHETIC for name, _ in scope["headers"])
 
 
-def _check_headers(headers: Headers, body_limit: int) -> None:
+def _check_headers(headers: Headers, body_limit: int, timeout: float) -> tuple[bytes, float]:
+    """How the body is packed, empty for not at all, and how many seconds the request may wait. Raises Rejected."""
+    encoding = b""
     for name, value in headers:
         if name == b"content-type":
             kind = value.split(b";", 1)[0].strip().lower()
             if kind not in _CONTENT_TYPES:
                 raise Rejected(415, f"content-type: found {kind.decode('latin-1')}, expected application/json")
-        elif name == b"content-encoding" and value.lower() != b"identity":
-            raise Rejected(415, f"content-encoding: found {value.decode('latin-1')}, expected none")
+        elif name == b"content-encoding":
+            encoding = value.strip().lower()
+            if encoding == b"identity":
+                encoding = b""
+            elif encoding not in ENCODINGS:
+                raise Rejected(415, f"content-encoding: found {show(value.decode('latin-1'))}, expected gzip, deflate or none")
         elif name == b"content-length" and int(value) > body_limit:
             raise reply.too_large(body_limit)
+        elif name == TIMEOUT:
+            timeout = _seconds(value)
+    return encoding, timeout
+
+
+def _seconds(value: bytes) -> float:
+    try:
+        return durations.seconds(value.decode("latin-1"))
+    except ValueError as error:
+        raise Rejected(400, f"{TIMEOUT.decode()}: {error}") from None

@@ -132,12 +132,19 @@ def _typed(expected: Tensor, field: _Field, contents: Any, shape: list[int]) -> 
         return flat.reshape(shape)
     if expected.datatype is Datatype.BYTES:
         return raw.texts(f"contents.{field.name}", elements).reshape(shape)
-    wide = np.array(elements, np.uint64 if field.name == "uint64_contents" else np.bool_ if field.name == "bool_contents" else np.int64)
-    narrow = wide.astype(tensors.dtype(expected.datatype))
+    dtype = tensors.dtype(expected.datatype)
+    if dtype.kind in "bf":
+        return np.array(elements, dtype).reshape(shape)
+    return _narrow(f"contents.{field.name}", np.array(elements, np.uint64 if dtype.kind == "u" else np.int64), dtype).reshape(shape)
+
+
+def _narrow(field: str, wide: Array, dtype: "np.dtype[Any]") -> Array:
+    """8 and 16 bits travel as 32: proved to fit."""
+    narrow = wide.astype(dtype)
     if (wrong := np.flatnonzero(narrow != wide)).size:
-        info = np.iinfo(narrow.dtype)
-        raise TensorInvalid(f"contents.{field.name}[{wrong[0]}]", str(wide[wrong[0]]), f"an integer from {info.min} to {info.max}")
-    return narrow.reshape(shape)
+        info = np.iinfo(dtype)
+        raise TensorInvalid(f"{field}[{wrong[0]}]", str(wide[wrong[0]]), f"an integer from {info.min} to {info.max}")
+    return narrow
 
 
 def _packed(contents: Any, field: _Field, count: int, dtype: "np.dtype[Any]") -> Array | None:

@@ -10,25 +10,17 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from typing import Protocol
 
 from volary.serving.joining import Batching
 from volary.serving.refusal import Overloaded, TooLate
+from volary.serving.tuning import Room
 from volary.serving.work import Job
 
 Gone = Callable[[], Awaitable[None]]  # raises once nobody waits for the answer any more
 
 _LOOK = 0.02  # seconds between two looks at those that wait
 _KEPT = 0.9  # of the old average, with each new value: the last ten count for two thirds
-
-
-@dataclass(frozen=True, slots=True)
-class Room:
-    """What a lane may hold."""
-
-    slots: int = 2  # pieces of work at once
-    waiting: int = 1024  # requests
 
 
 class Worker(Protocol):
@@ -62,12 +54,23 @@ class Lane:
         self._busy = 0
         self._next: asyncio.Handle | None = None  # the next flush, if one is on its way
         self._looking = False
+        self._came, self._crowd = 0, 1  # requests in this turn of the loop, in the last one that had any
         self._last = 1  # requests in the last batch
         self._seconds = 0.0  # of a slot for one request, on average
 
     def __len__(self) -> int:
         """How many wait."""
         return len(self._line)
+
+    def is_crowded(self) -> bool:
+        """Whether others are to be expected in this turn of the loop, as in the last one that a request came in; asked once a request."""
+        if not self._came:
+            asyncio.get_running_loop().call_soon(self._turn_over)
+        self._came += 1
+        return self._crowd > 1
+
+    def _turn_over(self) -> None:
+        self._crowd, self._came = self._came, 0
 
     def check(self, deadline: float) -> None:
         """Raise Overloaded where one more could not wait, or not long enough."""
@@ -80,11 +83,11 @@ class Lane:
         if wait > left:
             raise Overloaded(f"the wait is about {wait:.1f} s, more than this request has left", wait - max(left, 0))
 
-    async def pass_(self, job: Job, deadline: float, gone: Gone | None) -> None:
-        """Return when the job has its outcome. Raises Overloaded, TooLate, or what `gone` raises."""
+    def put(self, job: Job, deadline: float, gone: Gone | None = None) -> None:
+        """Have it done; `job.done` is called in the event loop once it has its outcome, at once perhaps. Raises Overloaded."""
         self.check(deadline)
         loop = asyncio.get_running_loop()
-        job.future, job.since, job.deadline = loop.create_future(), loop.time(), deadline
+        job.since, job.deadline = loop.time(), deadline
         self._line.append(job)
         if gone is not None:
             self._gone[job] = gone
@@ -93,8 +96,14 @@ class Lane:
             self._flush()
         elif self._next is None:
             self._next = loop.call_soon(self._flush)  # after those that came in the same turn of the loop
+
+    async def pass_(self, job: Job, deadline: float, gone: Gone | None) -> None:
+        """Return when the job has its outcome: what was written, Rejected, or what `gone` raised. Raises Overloaded."""
+        future = asyncio.get_running_loop().create_future()
+        job.done = lambda: None if future.done() else future.set_result(None)
+        self.put(job, deadline, gone)
         try:
-            await job.future
+            await future
         except asyncio.CancelledError:
             self._leave(job)
             raise
@@ -131,7 +140,7 @@ class Lane:
             self._forget(job)
             if job.deadline <= now:
                 _fail(job, TooLate())
-            elif job.future is not None and not job.future.done():
+            else:
                 jobs.append(job)
                 if job.waited:
                     self._worker.waited(now - job.since)
@@ -195,10 +204,9 @@ def _average(old: float, new: float) -> float:
 
 def _finish(jobs: Sequence[Job]) -> None:
     for job in jobs:
-        if job.future is not None and not job.future.done():
-            job.future.set_result(None)
+        job.done()
 
 
 def _fail(job: Job, error: Exception) -> None:
-    if job.future is not None and not job.future.done():
-        job.future.set_exception(error)
+    job.outcome = error
+    job.done()

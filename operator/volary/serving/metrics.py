@@ -1,17 +1,17 @@
 """What the server counts: the evidence a canary is judged by."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client import generate_latest as _generate
 
 from volary.bundle.manifest import Tensor
-from volary.serving import bins
+from volary.serving import bins, families
+from volary.serving.families import LABELS, Family
 from volary.serving.tensors import Array
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST.encode()
 
-_LABELS = ("model", "version", "revision")
 # Seconds. From a tiny model on a fast core to a large one on a slow core.
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -25,37 +25,31 @@ class Registry:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
-        self.requests = Counter(
-            "volary_requests", "Inference requests answered, by HTTP status.", (*_LABELS, "code"), registry=self._registry
-        )
-        self.outputs = Counter(
-            "volary_outputs", "Answers by what the first item of an output is.", (*_LABELS, "output", "bin"), registry=self._registry
-        )
-        self.synthetic = Counter(
-            "volary_synthetic_requests",
-            "Golden samples that the agent in the pod asked, by HTTP status.",
-            (*_LABELS, "code"),
-            registry=self._registry,
-        )
-        self.request_duration = self._histogram("volary_request_duration_seconds", "From a request's headers to its answer.")
-        self.inference_duration = self._histogram("volary_inference_duration_seconds", "Inside ONNX Runtime.")
-        self.errors = Counter(
-            "volary_request_errors", "Inference requests without outputs, by reason.", (*_LABELS, "reason"), registry=self._registry
-        )
-        self.queue_length = Gauge("volary_queue_length", "Requests that wait for their turn.", _LABELS, registry=self._registry)
-        self.queue_wait = self._histogram("volary_queue_wait_seconds", "Of the requests that had to wait for their turn.")
-        self.batch_size = Histogram(
-            "volary_batch_requests", "Requests joined in one run.", _LABELS, buckets=_SIZES, registry=self._registry
-        )
-        self.loaded = Gauge("volary_model_loaded", "1 once the model is loaded.", _LABELS, registry=self._registry)
-        Gauge("volary_in_flight_requests", "Inference requests not yet answered.", registry=self._registry).set_function(in_flight)
+        self.requests = self._counter(families.REQUESTS)
+        self.errors = self._counter(families.ERRORS)
+        self.synthetic = self._counter(families.SYNTHETIC)
+        self.outputs = self._counter(families.OUTPUTS)
+        self.request_duration = self._histogram(families.REQUEST_DURATION)
+        self.inference_duration = self._histogram(families.INFERENCE_DURATION)
+        self.queue_length = self._gauge(families.QUEUE_LENGTH)
+        self.queue_wait = self._histogram(families.QUEUE_WAIT)
+        self.batch_requests = self._histogram(families.BATCH_REQUESTS, _SIZES)
+        self.batch_limit = self._gauge(families.BATCH_LIMIT)
+        self.loaded = self._gauge(families.LOADED)
+        self._gauge(families.IN_FLIGHT).set_function(in_flight)
 
     def render(self) -> bytes:
         """The body of GET /metrics."""
         return _generate(self._registry)
 
-    def _histogram(self, name: str, text: str) -> Histogram:
-        return Histogram(name, text, _LABELS, buckets=_BUCKETS, registry=self._registry)
+    def _counter(self, family: Family) -> Counter:
+        return Counter(family.name, family.text, family.labels, registry=self._registry)
+
+    def _gauge(self, family: Family) -> Gauge:
+        return Gauge(family.name, family.text, family.labels, registry=self._registry)
+
+    def _histogram(self, family: Family, buckets: Sequence[float] = _BUCKETS) -> Histogram:
+        return Histogram(family.name, family.text, family.labels, buckets=buckets, registry=self._registry)
 
 
 class Metrics:
@@ -72,7 +66,7 @@ class Metrics:
         self.observe_request = registry.request_duration.labels(*self._labels).observe
         self.observe_inference = registry.inference_duration.labels(*self._labels).observe
         self.observe_wait = registry.queue_wait.labels(*self._labels).observe
-        self.observe_batch = registry.batch_size.labels(*self._labels).observe
+        self.observe_batch = registry.batch_requests.labels(*self._labels).observe
         self._by_bin: dict[str, tuple[bins.Bin, list[Counter]]] = {}
         self._loaded = registry.loaded.labels(*self._labels)
 
@@ -109,15 +103,16 @@ class Metrics:
                 find, counters = known
                 counters[find(array)].inc()
 
-    def mark_loaded(self, *, loaded: bool) -> None:
-        """Whether the model is loaded."""
+    def mark_loaded(self, *, loaded: bool, rows: int = 1) -> None:
+        """Whether the model is loaded, and to how many rows its requests are joined."""
         self._loaded.set(loaded)
+        self._registry.batch_limit.labels(*self._labels).set(rows)
 
     def drop(self) -> None:
         """Remove the series. What is counted afterwards is lost."""
         for counter in (self._requests, self._registry.outputs, self._registry.synthetic, self._registry.errors):
-            counter.remove_by_labels(dict(zip(_LABELS, self._labels, strict=True)))
+            counter.remove_by_labels(dict(zip(LABELS, self._labels, strict=True)))
         registry = self._registry
-        histograms = (registry.request_duration, registry.inference_duration, registry.queue_wait, registry.batch_size)
-        for family in (*histograms, registry.queue_length, registry.loaded):
+        histograms = (registry.request_duration, registry.inference_duration, registry.queue_wait, registry.batch_requests)
+        for family in (*histograms, registry.queue_length, registry.batch_limit, registry.loaded):
             family.remove(*self._labels)

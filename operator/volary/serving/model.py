@@ -14,10 +14,11 @@ from volary.bundle.manifest import Manifest, Tensor
 from volary.bundle.tensors import Datatype
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
+from volary.serving import session
 from volary.serving.tensors import DATATYPES, Array
+from volary.serving.tuning import TUNING, Tuning
 
 _MANIFEST = "manifest.json"
-_SILENT = 4  # only fatal errors are logged; the others reach us as exceptions
 _MESSAGE_LIMIT = 400
 
 _TYPES: Mapping[str, Datatype] = MappingProxyType(
@@ -47,9 +48,9 @@ class RunFailed(Exception):
 class Model:
     """A loaded model. `run` may be called from several threads at once."""
 
-    def __init__(self, session: ort.InferenceSession) -> None:
-        self._session = session
-        self._named_axes = _named_axes(session.get_inputs())
+    def __init__(self, loaded: ort.InferenceSession) -> None:
+        self._session = loaded
+        self._named_axes = _named_axes(loaded.get_inputs())
 
     def run(self, inputs: Mapping[str, Array], outputs: Sequence[Tensor]) -> list[Array]:
         """Arrays in the order of `outputs`. Raises RunFailed."""
@@ -85,29 +86,26 @@ def read_manifest(bundle: Path) -> Manifest:
     return manifest
 
 
-def load(bundle: Path, manifest: Manifest, threads: int) -> Model:
+def load(bundle: Path, manifest: Manifest, threads: int, tuning: Tuning = TUNING) -> Model:
     """Load the graph and prove that it has the declared inputs and outputs. Raises Refused (LoadFailed).
 
-    `threads` work on one inference; they sleep while they have nothing to do, else they would use up a CPU limit.
+    `threads` work on one inference.
     """
     ort.disable_telemetry_events()
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = _SILENT
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options, providers = session.options(threads, tuning.session), session.providers(tuning.providers)
     path = bundle / manifest.model_file.path
     try:
-        session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        made = ort.InferenceSession(path, options, providers=providers)
     except Exception as error:  # ONNX Runtime's errors have no base of their own
         raise _failed(f"ONNX Runtime {ort.__version__} cannot load {manifest.model_file.path}: {_short(error)}") from error
-    _check(manifest, session)
-    return Model(session)
+    session.prove(made, providers)
+    _check(manifest, made)
+    return Model(made)
 
 
-def _check(manifest: Manifest, session: ort.InferenceSession) -> None:
-    inputs = {node.name: node for node in session.get_inputs()}
-    outputs = {node.name: node for node in session.get_outputs()}
+def _check(manifest: Manifest, made: ort.InferenceSession) -> None:
+    inputs = {node.name: node for node in made.get_inputs()}
+    outputs = {node.name: node for node in made.get_outputs()}
     declared = {tensor.name for tensor in manifest.inputs}
     if missing := [name for name in inputs if name not in declared]:
         raise _failed(f"the model needs the inputs {missing}, which the manifest does not declare")

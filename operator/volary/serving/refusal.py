@@ -1,4 +1,4 @@
-"""Why a request was not answered with outputs, beside what is wrong with the request itself: each has a status and a word for the metrics."""
+"""Why a request has no outputs, beside what is wrong with the request itself. Each reason has a status and a word for the metrics."""
 
 import math
 from collections.abc import Mapping

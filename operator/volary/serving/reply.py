@@ -17,7 +17,7 @@ JSON = b"application/json"
 
 
 class ClientGone(Exception):
-    """The client closed the connection before it had sent its request."""
+    """The client closed the connection before it had its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,13 @@ async def body(receive: Receive, limit: int) -> bytes:
         if not message["more_body"]:
             return bytes(parts)
         message = await receive()
+    raise ClientGone
+
+
+async def gone(receive: Receive) -> None:
+    """Raises ClientGone once that is so; asked after the whole body was received."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
     raise ClientGone
 
 

@@ -6,12 +6,13 @@ from concurrent.futures import Executor
 from typing import TypeVar
 
 from volary.serving.joining import OFF, Batching
-from volary.serving.lane import Gone, Lane, Room
+from volary.serving.lane import Gone, Lane
 from volary.serving.metrics import Metrics
 from volary.serving.model import Model
 from volary.serving.protocol import Call, Rejected, Schema
 from volary.serving.refusal import reason
 from volary.serving.tensors import Array, show
+from volary.serving.tuning import Room
 from volary.serving.work import Job, Read, Work
 
 Answer = TypeVar("Answer")
@@ -37,7 +38,7 @@ class Served:
         """The model is loaded: requests are answered from now on, joined as far as `batching` says."""
         self.model = model
         self._work.batching = batching
-        self.metrics.mark_loaded(loaded=True)
+        self.metrics.mark_loaded(loaded=True, rows=batching.size)
 
     def admit(self, deadline: float = math.inf) -> None:
         """Whether a request has a chance, asked before its body is read. Raises Rejected (503), such as Overloaded."""
@@ -64,12 +65,12 @@ class Served:
         model = self.model
         if model is None:
             raise Rejected(503, f"the model {show(self.schema.model)} is still loading")
-        job = Job(model, size, read, write, counted)
+        job = Job(model, size, read, write, counted, _nothing)
         # Where nobody is to be joined, or nobody is there: no future, no hand-over, no other turn of the loop.
-        lonely = self._work.batching.size == 1 or self.in_flight <= 1
+        lonely = self._work.batching.size == 1 or not self._lane.is_crowded()
         if not (lonely and self._work.here((job,))):
             await self._lane.pass_(job, deadline, gone)
-        if isinstance(job.outcome, Rejected):
+        if isinstance(job.outcome, Exception):
             raise job.outcome
         answer: Answer = job.outcome
         return answer
@@ -83,3 +84,7 @@ class Served:
         self.metrics.observe_request(seconds)
         if fault is not None:
             self.metrics.count_error(reason(fault))
+
+
+def _nothing() -> None:
+    return None

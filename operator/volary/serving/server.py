@@ -25,6 +25,8 @@ from volary.serving.control import Control
 from volary.serving.grpc_port import Port
 from volary.serving.shelf import Shelf
 from volary.serving.source import Several, Single
+from volary.serving.tuning import TUNING, Tuning
+from volary.serving.wire import Wire
 
 LOAD_FAILED = 3  # exit code: the fault is the bundle's
 
@@ -53,21 +55,22 @@ class Settings:
     body_limit: int
     threads: int | None  # of one inference; None: as many as the CPU limit allows
     termination_log: Path
-    announce: Callable[[tuple[str, int], tuple[str, int] | None], None] | None = (
-        None  # the ports of HTTP and gRPC, once requests are answered
-    )
+    # Told the ports of HTTP and gRPC once requests are answered.
+    announce: Callable[[tuple[str, int], tuple[str, int] | None], None] | None = None
+    tuning: Tuning = TUNING
 
 
 def serve(settings: Settings) -> int:
     """Serve until SIGTERM. The exit code: 0, or LOAD_FAILED with an Outcome in the termination log. Raises Refused (OptionInvalid)."""
     app = App(settings.model, settings.body_limit)
+    app.timeout = settings.tuning.timeout
     workers = ThreadPoolExecutor(max(2, cores.available()), thread_name_prefix="inference")
     threads = settings.threads or cores.available()
     try:
         source = (
-            Several(Shelf(app, settings.model, workers, threads))
+            Several(Shelf(app, settings.model, workers, threads, settings.tuning))
             if settings.bundle is None
-            else Single(app, settings.model, settings.bundle, settings.revision, workers, threads)
+            else Single(app, settings.model, settings.bundle, settings.revision, workers, threads, settings.tuning)
         )
     except Refused as error:
         return _give_up(settings, error)
@@ -200,7 +203,7 @@ def _config(app: App | Control) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         interface="asgi3",
-        http="httptools",
+        http=Wire,
         ws="none",
         lifespan="off",
         log_config=None,

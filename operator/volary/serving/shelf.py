@@ -20,16 +20,20 @@ from pathlib import Path
 from volary.bundle.manifest import Manifest
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
-from volary.serving import memory, model, protocol
+from volary.serving import loading, memory, model, protocol
 from volary.serving.app import App
+from volary.serving.joining import Batching
 from volary.serving.metrics import Metrics
 from volary.serving.model import Model
 from volary.serving.protocol import Schema
 from volary.serving.served import Served
+from volary.serving.tuning import TUNING, Tuning, room
 
 _REMEMBERED = 4  # unloaded revisions whose counters are kept: a last scrape sees their last requests
 _NICE = 10  # of the loader: 9 to 1 where it and the event loop want one core
 _LOOK = 0.02  # seconds between two looks at requests that hold on to a model
+
+_Result = tuple[Schema, Model, Batching]
 
 _log = logging.getLogger(__name__)
 
@@ -66,11 +70,12 @@ class Slot:
 class Shelf:
     """Belongs to the event loop's thread; one thread beside it loads, one model after the other."""
 
-    def __init__(self, app: App, model_name: str, workers: Executor, threads: int) -> None:
+    def __init__(self, app: App, model_name: str, workers: Executor, threads: int, tuning: Tuning = TUNING) -> None:
         self._app = app
         self._model = model_name
         self._workers = workers
         self._threads = threads
+        self._tuning = tuning
         self._wanted: dict[str, Slot] = {}  # by revision
         self._leaving: list[Slot] = []  # still have a share, until the next split is ready
         self._offered: list[tuple[Served, int]] = []
@@ -120,13 +125,13 @@ class Shelf:
     def _is_wanted(self, slot: Slot) -> bool:
         return self._wanted.get(slot.wanted.revision) is slot
 
-    def _load(self, wanted: Wanted, *, protected: bool) -> tuple[Schema, Model] | Refused:
+    def _load(self, wanted: Wanted, *, protected: bool) -> _Result | Refused:
         """In the loader's thread."""
         try:
             manifest = _manifest(wanted)
             if protected:
                 memory.check(manifest, memory.resident(), memory.limit())
-            loaded = model.load(wanted.directory, manifest, self._threads)
+            loaded, batching = loading.load(wanted.directory, manifest, self._threads, self._tuning)
         except Refused as error:
             return error
         except Exception as error:  # noqa: BLE001 -- such as MemoryError: what serves must not end for it
@@ -134,9 +139,9 @@ class Shelf:
             return Refused(Reason.LOAD_FAILED, f"{type(error).__name__}: {error}")
         finally:
             memory.give_back()
-        return protocol.schema(self._model, manifest), loaded
+        return protocol.schema(self._model, manifest), loaded, batching
 
-    def _loaded(self, slot: Slot, result: tuple[Schema, Model] | Refused | None) -> None:
+    def _loaded(self, slot: Slot, result: _Result | Refused | None) -> None:
         if not self._is_wanted(slot) or result is None:
             self._jobs.put(memory.give_back)
             return
@@ -144,16 +149,17 @@ class Shelf:
             slot.state, slot.error = State.FAILED, result
             _log.warning("revision %s: %s: %s", slot.wanted.revision, result.reason, result.message)
         else:
-            schema, loaded = result
-            slot.state, slot.served = State.READY, self._serve(slot.wanted.revision, schema, loaded)
+            schema, loaded, batching = result
+            slot.state, slot.served = State.READY, self._serve(slot.wanted.revision, schema, loaded, batching)
             _log.info("loaded %s as revision %s", schema.version, slot.wanted.revision)
         self._settle()
 
-    def _serve(self, revision: str, schema: Schema, loaded: Model) -> Served:
+    def _serve(self, revision: str, schema: Schema, loaded: Model, batching: Batching) -> Served:
         for old in [old for old in self._remembered if old.revision == revision]:
             self._remembered.remove(old)
-        served = Served(schema, revision, Metrics(self._app.metrics, self._model, schema.version, revision), self._workers)
-        served.became_ready(loaded)
+        metrics = Metrics(self._app.metrics, self._model, schema.version, revision)
+        served = Served(schema, revision, metrics, self._workers, room(self._tuning))
+        served.became_ready(loaded, batching)
         return served
 
     def _settle(self) -> None:

@@ -9,12 +9,14 @@ from concurrent.futures import Executor
 from pathlib import Path
 
 from volary.common.errors import Refused
-from volary.serving import model, protocol
+from volary.serving import loading, model, protocol
 from volary.serving.app import App
+from volary.serving.joining import Batching
 from volary.serving.metrics import Metrics
 from volary.serving.model import Model
 from volary.serving.served import Served
 from volary.serving.shelf import Shelf
+from volary.serving.tuning import TUNING, Tuning, room
 
 _log = logging.getLogger(__name__)
 
@@ -22,14 +24,17 @@ _log = logging.getLogger(__name__)
 class Single:
     """One bundle. A process that cannot load it is of no use."""
 
-    def __init__(self, app: App, model_name: str, bundle: Path, revision: str, workers: Executor, threads: int) -> None:
+    def __init__(
+        self, app: App, model_name: str, bundle: Path, revision: str, workers: Executor, threads: int, tuning: Tuning = TUNING
+    ) -> None:
         """Raises Refused (LoadFailed)."""
         self._thread: threading.Thread | None = None
         self._bundle = bundle
         self._threads = threads
+        self._tuning = tuning
         self._manifest = model.read_manifest(bundle)
         schema = protocol.schema(model_name, self._manifest)
-        self._served = Served(schema, revision, Metrics(app.metrics, model_name, schema.version, revision), workers)
+        self._served = Served(schema, revision, Metrics(app.metrics, model_name, schema.version, revision), workers, room(tuning))
         app.serve(self._served)
 
     def start(self, fail: Callable[[Refused], None]) -> None:
@@ -49,14 +54,14 @@ class Single:
     def _load(self, loop: asyncio.AbstractEventLoop, fail: Callable[[Refused], None]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: a stop was asked for meanwhile
             try:
-                loaded = model.load(self._bundle, self._manifest, self._threads)
+                loaded = loading.load(self._bundle, self._manifest, self._threads, self._tuning)
             except Refused as error:
                 loop.call_soon_threadsafe(fail, error)
             else:
-                loop.call_soon_threadsafe(self._loaded, loaded)
+                loop.call_soon_threadsafe(self._loaded, *loaded)
 
-    def _loaded(self, loaded: Model) -> None:
-        self._served.became_ready(loaded)
+    def _loaded(self, loaded: Model, batching: Batching) -> None:
+        self._served.became_ready(loaded, batching)
         _log.info("serving %s %s as %s", self._manifest.name, self._manifest.version, self._served.schema.model)
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
+from volary.bundle import golden
 from volary.bundle import manifest as manifests
 from volary.bundle.formats import Format, Role
-from volary.bundle.manifest import File, Manifest, Tensor
+from volary.bundle.golden import Sample
+from volary.bundle.manifest import File, Golden, Manifest, Tensor
 from volary.bundle.tensors import Datatype
 
 _OPSET = 17
@@ -75,6 +77,25 @@ DOUBLING_OUTPUTS = (tensor("y", "FP32", -1, 4), tensor("top", "INT64", -1))
 def doubling(directory: Path) -> Path:
     """The ordinary model of these tests."""
     return write(directory, doubling_model(), DOUBLING_INPUTS, DOUBLING_OUTPUTS)
+
+
+def with_golden(bundle: Path, samples: Sequence[Sample], tolerance: float = 1e-6) -> Manifest:
+    """The bundle has these golden samples from now on."""
+    data = golden.dump(samples)
+    (bundle / "golden.json").write_bytes(data)
+    plain = manifests.parse((bundle / "manifest.json").read_bytes())
+    file = File(path="golden.json", role=Role.GOLDEN, sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+    rule = Golden(path="golden.json", absolute=tolerance, relative=tolerance)
+    manifest = plain.model_copy(update={"files": (*plain.files, file), "golden": rule})
+    (bundle / "manifest.json").write_bytes(manifests.dump(manifest))
+    return manifest
+
+
+def doubled(*rows: Sequence[float]) -> Sample:
+    """Rows of 4 for `x`, and what doubling says of them."""
+    x = {"name": "x", "datatype": "FP32", "shape": (len(rows), 4), "data": tuple(float(value) for row in rows for value in row)}
+    y = x | {"name": "y", "data": tuple(2.0 * value for row in rows for value in row)}
+    return Sample.model_validate({"inputs": (x,), "outputs": (y,)}, strict=False)
 
 
 def lookup(directory: Path) -> Path:

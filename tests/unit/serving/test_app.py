@@ -271,7 +271,9 @@ def test_bad_requests(client: Client, body: object, message: str) -> None:
     ("headers", "status", "message"),
     [
         ({"content_type": "application/octet-stream"}, 415, "content-type: found application/octet-stream, expected application/json"),
-        ({"content_encoding": "gzip"}, 415, "content-encoding: found gzip, expected none"),
+        ({"content_encoding": "br"}, 415, 'content-encoding: found "br", expected gzip, deflate or none'),
+        ({"content_encoding": "gzip"}, 400, "the body is not gzip: Error -3 while decompressing data: incorrect header check"),
+        ({"x_request_timeout": "soon"}, 400, "x-request-timeout: 'soon' is not a time; write it like 250ms, 1.5s or 2m"),
         ({"content_length": str(_LIMIT + 1)}, 413, "the body is larger than 10000 bytes, the most this server takes"),
     ],
 )

@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import http.client
 import json
+import re
 import signal
 import socket
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
@@ -154,3 +156,30 @@ async def _remove_under_load(server: Server) -> Service:
         asyncio.get_running_loop().call_later(1.3, service.removed.set)
         await asyncio.to_thread(server.wait_for, "/v2/health/ready", 503)
     return service
+
+
+def test_health_is_answered_first_while_64_connections_send_heavy_work(tmp_path: Path) -> None:
+    """The median of what others wait for is 32 inferences; of health, nothing near one."""
+    with running(bundles.squaring(tmp_path), "--drain-delay", "0") as server, ThreadPoolExecutor(64) as clients:
+        server.wait_for("/v2/health/ready", 200)
+        body = {"inputs": [{"name": "size", "shape": [1], "datatype": "INT64", "data": [1000]}]}
+        answers = [clients.submit(_timed, server, "POST", "/v2/models/fraud/infer", body) for _ in range(64)]
+        until(lambda: _waiting(server) > 32)
+        health = sorted(_timed(server, "GET", "/v2/health/live")[1] for _ in range(20))
+        metrics = _timed(server, "GET", "/metrics")[1]
+        assert _waiting(server) > 0, "the work was over too soon: nothing is shown"
+        heavy = sorted(seconds for status, seconds in (answer.result(_DEADLINE) for answer in answers) if status == 200)
+        assert len(heavy) == 64
+        assert health[10] < heavy[32] / 5
+        assert metrics < heavy[32]
+
+
+def _waiting(server: Server) -> float:
+    found = re.search(r"^volary_queue_length\{.*\} ([0-9.]+)$", server.request("GET", "/metrics")[1], re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+def _timed(server: Server, method: str, path: str, body: object = None) -> tuple[int, float]:
+    began = time.monotonic()
+    status, _ = server.request(method, path, body)
+    return status, time.monotonic() - began
