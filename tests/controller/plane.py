@@ -87,7 +87,7 @@ def _apiserver(program: Path, state: Path, etcd: int, port: int) -> list[str | P
         "--endpoint-reconciler-type=none",
         f"--secure-port={port}",
         f"--cert-dir={state}/pki",
-        "--service-cluster-ip-range=10.0.0.0/24",
+        "--service-cluster-ip-range=10.0.0.0/20",  # of a /24, 254 Services are all there is
         "--authorization-mode=RBAC",
         f"--token-auth-file={state}/tokens.csv",
         "--service-account-issuer=https://kubernetes.default.svc",

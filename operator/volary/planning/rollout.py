@@ -80,8 +80,8 @@ def _course(stage: Stage, known: RolloutStatus) -> Course:
 def _next_sample(stage: Stage, known: RolloutStatus) -> datetime | None:
     if known.step < 0:
         return None
-    interval = duration(analysis_of(stage.desired.spec.rollout, known.step).interval)
-    sample = max(stage.now, known.last_sample_at + interval) if known.last_sample_at else stage.now + timedelta(milliseconds=100)
+    pause = evidence.pause(known, analysis_of(stage.desired.spec.rollout, known.step))
+    sample = max(stage.now, known.last_sample_at + pause) if known.last_sample_at else stage.now + timedelta(milliseconds=100)
     return earliest(sample, checks.wake_at(stage.desired, known, stage.now))
 
 

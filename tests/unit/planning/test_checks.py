@@ -116,7 +116,8 @@ def test_queries_are_asked_only_in_a_step_and_only_of_a_prometheus() -> None:
 def test_agents_are_asked_only_where_it_is_wanted_and_when_a_sample_is_due() -> None:
     on = {"synthetic": {"enabled": True, "rate": 7}, "interval": "20s"}
     assert checks.golden_rate(wanted(on, memory()), NOW) == 7
-    assert checks.golden_rate(wanted(on, memory(last_sample_at=NOW)), NOW + timedelta(seconds=19)) == 0
+    long_ago = NOW - timedelta(minutes=5)
+    assert checks.golden_rate(wanted(on, memory(last_sample_at=NOW, step_started_at=long_ago)), NOW + timedelta(seconds=19)) == 0
     assert checks.golden_rate(wanted({}, memory()), NOW) == 0
     assert checks.golden_rate(wanted(on, memory(step=-1)), NOW) == 0
     assert checks.golden_span(wanted(on, memory())) == 50  # two intervals of 20 s and 10 s

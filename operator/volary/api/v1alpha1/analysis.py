@@ -96,7 +96,8 @@ class Analysis(Spec):
     min_requests: MinRequests = 0
     """Requests the canary must have answered in a step before it may pass."""
     interval: Interval = "5s"
-    """How often the pods' counters are read."""
+    """How often the pods' counters are read. Five times as often, at most each second, while the canary takes its first requests and while
+    something speaks against it: errors that come together for longer than a fifth of this count more than once."""
     queries: Queries = ()
     """Numbers of the operator's Prometheus that must stay in a range."""
     jobs: VerdictJobs = ()

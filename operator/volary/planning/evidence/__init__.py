@@ -4,6 +4,7 @@
 * `counting`    from counters to increments
 * `comparison`  one kind of bad event, canary against stable: errors
 * `latency`, `drift`, `limits`  the other metrics
+* `looks`       when to look again
 * `case`        all of them together: what is proved, what is not
 """
 
@@ -26,6 +27,7 @@ from volary.planning.evidence.betting import (
 from volary.planning.evidence.case import against, fold, needed, next_step, proved, sample_due, share, tell, unproved
 from volary.planning.evidence.comparison import Verdict, requests_needed, show, verdict, weigh
 from volary.planning.evidence.counting import increment
+from volary.planning.evidence.looks import pause
 
 __all__ = [
     "ALPHA",
@@ -44,6 +46,7 @@ __all__ = [
     "mean",
     "needed",
     "next_step",
+    "pause",
     "proved",
     "rate",
     "requests_needed",

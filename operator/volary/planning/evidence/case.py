@@ -11,7 +11,7 @@ from datetime import datetime
 from volary.api.v1alpha1 import Analysis, DriftEvidence, Evidence, LatencyEvidence, MetricState, RolloutStatus, analysis_of, duration
 from volary.common.reasons import REASONS, Kind, Reason
 from volary.planning import exact
-from volary.planning.evidence import comparison, drift, latency, limits
+from volary.planning.evidence import comparison, drift, latency, limits, looks
 from volary.planning.evidence.betting import ALPHA
 from volary.planning.evidence.comparison import Verdict
 from volary.planning.evidence.counting import Growth, Scale, both, growths, remembered
@@ -33,9 +33,10 @@ def share(analysis: Analysis) -> float:
 def sample_due(desired: Desired, now: datetime) -> bool:
     """Whether the pods' counters should be read before the next plan."""
     memory, watch, desired = desired.status.rollout, desired.status.watch, exact.with_shadow(desired)
-    interval = duration(analysis_of(desired.spec.rollout, memory.step if memory else -1).interval)
+    analysis = analysis_of(desired.spec.rollout, memory.step if memory else -1)
     if memory is not None:
-        return memory.step >= 0 and (memory.last_sample_at is None or now - memory.last_sample_at >= interval)
+        return memory.step >= 0 and (memory.last_sample_at is None or now - memory.last_sample_at >= looks.pause(memory, analysis))
+    interval = duration(analysis.interval)
     return watch is not None and (watch.last_sample_at is None or now - watch.last_sample_at >= interval)
 
 
@@ -74,11 +75,12 @@ def _weighed(memory: RolloutStatus, grown: list[Growth], sample: Sample, analysi
     alpha, canary = share(analysis), memory.revision
     total = both(canary, ((one.revision, one.requests, one.errors) for one in grown))
     mine = [count for count in sample.counts if count.revision == canary]
+    close = memory.last_sample_at is not None and sample.at - memory.last_sample_at < duration(analysis.interval)
     updates: dict[str, object] = {
         "evidence": comparison.weigh(memory.evidence, total, analysis.errors, _alpha(alpha, dry=analysis.errors.dry_run)),
         "step_requests": memory.step_requests + total.canary_requests,
         "restarts": limits.restarts(memory.restarts, canary, grown),
-        "saturated": limits.saturated(memory.saturated, mine, analysis.saturation) if analysis.saturation else 0,
+        "saturated": limits.saturated(memory.saturated, mine, analysis.saturation, close=close) if analysis.saturation else 0,
     }
     if analysis.latency and memory.latency:
         spent = _alpha(alpha, dry=analysis.latency.dry_run)

@@ -22,12 +22,15 @@ def restarts_verdict(seen: int, answered: bool, analysis: RestartAnalysis) -> Ve
     return Verdict.PASS if answered else Verdict.INCONCLUSIVE
 
 
-def saturated(before: int, canary: Sequence[Count], analysis: SaturationAnalysis) -> int:
-    """Looks in a row with a canary pod above the limit; a look without an answer changes nothing."""
+def saturated(before: int, canary: Sequence[Count], analysis: SaturationAnalysis, *, close: bool) -> int:
+    """Looks in a row with a canary pod above the limit; a look without an answer changes nothing, nor does a high one that is `close`.
+
+    Close looks are more votes for the bets; here three in a row are a time.
+    """
     busy = [count.in_flight for count in canary if count.in_flight is not None]
     if not busy:
         return before
-    return before + 1 if max(busy) > analysis.max_in_flight else 0
+    return before + (not close) if max(busy) > analysis.max_in_flight else 0
 
 
 def saturation_verdict(seen: int, canary: Sequence[Count]) -> Verdict:
