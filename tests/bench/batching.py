@@ -21,7 +21,9 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import onnxruntime as ort  # type: ignore[import-untyped]
@@ -80,7 +82,7 @@ def network(directory: Path, width: int) -> Path:
     numbers = np.random.default_rng(0)
     sizes = [4, width, width, width, 3]
     nodes, weights, last = [], dict[str, object](), "x"
-    for number, (rows, columns) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for number, (rows, columns) in enumerate(pairwise(sizes)):
         weights[f"w{number}"] = (numbers.standard_normal((rows, columns)) / rows**0.5).astype(np.float32)
         nodes.append(helper.make_node("MatMul", [last, f"w{number}"], [f"h{number}"]))
         last = "y" if number == len(sizes) - 2 else f"r{number}"
@@ -121,7 +123,7 @@ def rate(server: Server, connections: int, seconds: float, core: int) -> float:
     """Requests answered for each second of CPU the server used."""
     command = [sys.executable, "-m", "tests.bench.batching", "--seconds", str(seconds), "--load", str(server.port), str(connections)]
     before = used(server)
-    answered = subprocess.run(["taskset", "-c", str(core), *command], capture_output=True, text=True, check=True).stdout  # noqa: S607
+    answered = subprocess.run(["taskset", "-c", str(core), *command], capture_output=True, text=True, check=True).stdout
     return int(answered) / (used(server) - before)
 
 
@@ -140,9 +142,8 @@ class _Client(asyncio.Protocol):
         self._said = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.write(self._request)
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is not one by name
+        self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
         self._said += data
