@@ -39,9 +39,8 @@ def _arrays(datatype: Datatype) -> st.SearchStrategy[Array]:
 
 
 def _equal(left: Array, right: Array) -> bool:
-    return left.shape == right.shape and (
-        (left.dtype == np.object_ and left.tolist() == right.tolist()) or left.tobytes() == right.tobytes()
-    )
+    same = left.tolist() == right.tolist() if left.dtype == np.object_ else left.tobytes() == right.tobytes()
+    return left.shape == right.shape and same
 
 
 def _through(datatype: Datatype, request: Any) -> tuple[Array, Any]:
