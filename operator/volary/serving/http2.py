@@ -193,8 +193,8 @@ class Connection(asyncio.Protocol):
 
     @property
     def busy(self) -> bool:
-        """Whether requests are not yet answered."""
-        return bool(self._streams)
+        """Whether requests are not yet answered, or answers not yet sent."""
+        return bool(self._streams) or (self._transport is not None and self._transport.get_write_buffer_size() > 0)
 
     # ---- frames that come
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import grpc  # type: ignore[import-untyped]
@@ -262,7 +263,7 @@ def test_a_stop_loses_no_request(tmp_path: Path) -> None:
         client = _client(server)
         client.infer(_request())
         server.process.send_signal(signal.SIGTERM)
-        answered = 0
+        stopped, answered = monotonic(), 0
         refused: grpc.RpcError | None = None
         while refused is None:
             try:
@@ -272,7 +273,7 @@ def test_a_stop_loses_no_request(tmp_path: Path) -> None:
             else:
                 answered += 1
         assert refused.code() is grpc.StatusCode.UNAVAILABLE
-        assert "refused" in refused.details(), "the first that fails finds no open port"
+        assert monotonic() - stopped >= 1, "until the port is closed, nothing fails"
         assert answered > 10
         assert server.process.wait(_DEADLINE) == 0
 
