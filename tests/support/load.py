@@ -207,16 +207,20 @@ class Sender:
             body = json.loads(answer.body)
         except ValueError:
             body = {}
-        if answer.status == 200 and _is_prediction(body):
+        self.judge(answer.status, body, answer.body[:200].decode(errors="replace"))
+
+    def judge(self, status: int, body: Any, text: str) -> None:
+        """Count an answer; `text` is what is kept of one that nobody wanted."""
+        if status == 200 and _is_prediction(body):
             self.totals.ok += 1
             self._versions[body["model_version"]] += 1
-        elif answer.status == 500 and str(body.get("error", "")).startswith(_MODEL_FAULT):
+        elif status == 500 and str(body.get("error", "")).startswith(_MODEL_FAULT):
             now = time.time()
             self.totals.model_errors += 1
             self.totals.first_model_error = self.totals.first_model_error or now
             self.totals.last_model_error = now
         else:
-            self._fail(f"HTTP {answer.status}: {answer.body[:200].decode(errors='replace')}")
+            self._fail(f"HTTP {status}: {text}")
 
     def _fail(self, text: str) -> None:
         self.totals.failed += 1
@@ -233,9 +237,8 @@ def _is_prediction(body: Any) -> bool:
     return label["data"][0] in range(10) and len(probabilities["data"]) == 10 and abs(sum(probabilities["data"]) - 1) < 1e-3
 
 
-async def _main(url: str, rate: float, thinnest: int) -> None:
-    parts = urlsplit(url)
-    sender = Sender(Target(parts.hostname or "", parts.port or 80, parts.path, bodies(thinnest)), rate)
+async def follow(sender: Sender) -> None:
+    """Send until standard input ends, and tell the totals."""
     loop = asyncio.get_running_loop()
     # Whoever started us may be killed: the end of standard input is noticed in every case.
     threading.Thread(target=lambda: (sys.stdin.read(), loop.call_soon_threadsafe(sender.stop)), daemon=True).start()
@@ -264,7 +267,12 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=RATE)
     parser.add_argument("--thinnest", type=int, default=100)
     options = parser.parse_args()
-    asyncio.run(_main(options.url, options.rate, options.thinnest))
+    parts = urlsplit(options.url)
+
+    async def send() -> None:
+        await follow(Sender(Target(parts.hostname or "", parts.port or 80, parts.path, bodies(options.thinnest)), options.rate))
+
+    asyncio.run(send())
 
 
 # ---- the process that watches
@@ -273,13 +281,15 @@ def main() -> None:
 class Load:
     """A running load: `totals` is at most a quarter of a second old."""
 
+    module = "tests.support.load"  # the process that sends
+
     def __init__(self, url: str, rate: float = RATE, thinnest: int = 100) -> None:
         """Begins once the address takes connections: kube-proxy may learn of ready pods a second later than the status."""
         self.url = url
         self._totals = Totals()
         wait.until(f"{url} takes connections", lambda: _reachable(url), 30)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.load", "--url", url, "--rate", str(rate), "--thinnest", str(thinnest)],
+            [sys.executable, "-m", self.module, "--url", url, "--rate", str(rate), "--thinnest", str(thinnest)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=_REPOSITORY,

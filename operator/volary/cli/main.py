@@ -51,6 +51,7 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
         "status": Verb("volary.cli.status", "show a ModelDeployment and how its rollout goes"),
         "explain": Verb("volary.cli.explain", "tell why a rollout went as it did, and how sure that is"),
         "simulate": Verb("volary.cli.simulate", "play a rollout many times before it is applied"),
+        "predict": Verb("volary.cli.predict", "ask a model, by its address or by its name in the cluster"),
         "list": Verb("volary.cli.list", "list ModelDeployments, or the versions in a storage"),
         "promote": Verb("volary.cli.request", "let the canary take over now"),
         "pause": Verb("volary.cli.request", "hold the rollout where it is"),

@@ -1,4 +1,7 @@
-"""`volary serve`: the ONNX Runtime server, as it runs in a model's pod or on a person's machine."""
+"""`volary serve`: the ONNX Runtime server, as it runs in a model's pod or on a person's machine.
+
+`volary serve ./bundle` is for people: on loopback alone, words instead of JSON lines, and what to type next.
+"""
 
 import argparse
 import ipaddress
@@ -6,25 +9,32 @@ import json
 import logging
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 from typing_extensions import override
 
-from volary.cli import tuning
+from volary.cli import laptop, tuning
 from volary.common import durations
-from volary.common.names import CONTROL_PORT, SERVER_PORT
+from volary.common.errors import Refused
+from volary.common.names import CONTROL_PORT, GRPC_PORT, SERVER_PORT
+from volary.common.reasons import Reason
 
 NAME = "serve"
 HELP = "serve a bundle in a directory with ONNX Runtime (Open Inference Protocol)"
 
 _MIB = 1024 * 1024
 _PORT_LIMIT = 65535
+_FREE_TO_FAIL = "default"  # nobody has asked for gRPC: a port that is taken is no reason not to serve
+_NONE = "none"
+_EVERYWHERE = "0.0.0.0"  # noqa: S104 -- it is the pod's purpose
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--bundle", type=Path, metavar="DIRECTORY", help="holds manifest.json and the files it names")
+    source.add_argument("directory", nargs="?", type=Path, metavar="BUNDLE", help="a bundle, on this machine; tells how to ask it")
+    source.add_argument("--bundle", type=Path, metavar="DIRECTORY", help="the same in a pod: all interfaces, log lines as JSON")
     source.add_argument(
         "--split", action="store_true", help="hold the versions that the pod's agent asks for, and share requests out to them"
     )
@@ -35,10 +45,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="HOST:PORT",
         help=f"with --split: where the agent asks, on loopback (default: 127.0.0.1:{CONTROL_PORT})",
     )
-    parser.add_argument("--model", required=True, metavar="NAME", help="name of the model in request paths")
+    parser.add_argument("--model", metavar="NAME", help="name of the model in request paths (default: that of the bundle)")
     parser.add_argument("--revision", default="", metavar="ID", help="label of the metrics, with --bundle")
-    everywhere = ("0.0.0.0", SERVER_PORT)  # noqa: S104 -- it is the pod's purpose
-    parser.add_argument("--listen", type=_address, default=everywhere, metavar="HOST:PORT", help=f"default: 0.0.0.0:{SERVER_PORT}")
+    parser.add_argument(
+        "--listen", type=_address, metavar="HOST:PORT", help=f"default: 0.0.0.0:{SERVER_PORT}, or 127.0.0.1:{SERVER_PORT} for BUNDLE"
+    )
+    parser.add_argument(
+        "--grpc-listen",
+        type=_address_or_none,
+        default=_FREE_TO_FAIL,
+        metavar="HOST:PORT|none",
+        help=f"for gRPC (default: the host of --listen and port {GRPC_PORT}, where that is free)",
+    )
     parser.add_argument("--drain-delay", type=_seconds, default=5.0, metavar="TIME", help="from SIGTERM to closing the port (default: 5s)")
     parser.add_argument("--max-body", type=_size, default=64 * _MIB, metavar="MIB", help="largest request, in MiB (default: 64)")
     parser.add_argument("--threads", type=_count, metavar="N", help="threads of one inference (default: the CPU limit, rounded up)")
@@ -51,25 +69,46 @@ def run(args: argparse.Namespace) -> int:
     # The kernel drops signals that the first process of a container has no handler for: while the
     # imports below run, a deleted pod would wait for its whole grace period.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    _log_as_json()
+    here: Path | None = args.directory
+    if here is None:
+        _log_as_json()
+    else:
+        laptop.log_in_words()
     from volary.serving import server  # the parser must not need ONNX Runtime
 
-    host, port = args.listen
+    bundle = here or args.bundle
+    host, port = args.listen or (_EVERYWHERE if here is None else "127.0.0.1", SERVER_PORT)
     return server.serve(
         server.Settings(
-            model=args.model,
-            bundle=args.bundle,
+            model=args.model or _name(bundle),
+            bundle=bundle,
             control=args.control if args.split else None,
             revision=args.revision,
             host=host,
             port=port,
+            grpc=_grpc(args.grpc_listen, host),
+            grpc_wanted=args.grpc_listen != _FREE_TO_FAIL,
             drain_delay=args.drain_delay,
             body_limit=args.max_body,
             threads=args.threads,
             termination_log=args.termination_log,
+            announce=None if here is None else partial(laptop.tell, here, args.model or _name(here)),
             tuning=tuning.chosen(args),
         )
     )
+
+
+def _name(bundle: Path | None) -> str:
+    """The name it was packed under."""
+    if bundle is None:
+        raise Refused(Reason.OPTION_INVALID, "--split needs --model NAME: there is no bundle yet to take the name from")
+    return laptop.manifest(bundle).name
+
+
+def _grpc(asked: str | tuple[str, int], host: str) -> tuple[str, int] | None:
+    if isinstance(asked, tuple):
+        return asked
+    return None if asked == _NONE else (host, GRPC_PORT)
 
 
 class _JsonLines(logging.Formatter):
@@ -102,6 +141,10 @@ def _address(text: str) -> tuple[str, int]:
     if not host or not port.isdecimal() or int(port) > _PORT_LIMIT:
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
     return host.strip("[]"), int(port)
+
+
+def _address_or_none(text: str) -> str | tuple[str, int]:
+    return text if text in {_NONE, _FREE_TO_FAIL} else _address(text)
 
 
 def _loopback(text: str) -> tuple[str, int]:

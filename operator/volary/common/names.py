@@ -35,10 +35,12 @@ CHECK_CONTAINER = "check"
 SERVER_PORT = 8080
 AGENT_PORT = 8081
 CONTROL_PORT = 8082  # of the server, on loopback: the agent sets versions and weights there
+GRPC_PORT = 8001  # of the server; one that speaks no gRPC has nothing there
 MODELS_PATH = "/models"  # the volume that agent (writes) and server (reads) share
 REVISIONS_PATH = "/etc/volary/revisions"  # a ConfigMap's mount: which revisions the pod is to hold, updated in place
 REVISIONS_FILE = "revisions.json"  # in it, and key of the ConfigMap
 SERVICE_PORT = 80
+SERVICE_GRPC_PORT = 8001
 GOLDEN_PATH = "/golden"  # of the agent: POST asks for synthetic requests, both tell their counts
 SYNTHETIC_HEADER = "x-volary-synthetic"  # on requests of the agent: counted apart from the clients'
 

@@ -36,6 +36,7 @@ from volary.common.names import (
     API_VERSION,
     ASKED_ANNOTATION,
     FAILED_ANNOTATION,
+    GRPC_PORT,
     KIND,
     MANAGED_BY_LABEL,
     MODEL_LABEL,
@@ -44,6 +45,7 @@ from volary.common.names import (
     REVISION_LABEL,
     REVISIONS_FILE,
     SERVER_PORT,
+    SERVICE_GRPC_PORT,
     SERVICE_PORT,
     WRITTEN_ANNOTATION,
 )
@@ -171,7 +173,11 @@ def _service(desired: Desired, name: str, more: dict[str, str], selector: dict[s
         "metadata": metadata(desired, name, more),
         "spec": {
             "selector": selector,
-            "ports": [{"name": "http", "port": SERVICE_PORT, "targetPort": SERVER_PORT, "protocol": "TCP"}],
+            "ports": [
+                {"name": "http", "port": SERVICE_PORT, "targetPort": SERVER_PORT, "protocol": "TCP"},
+                # Proxies must be told that it is HTTP/2 without TLS.
+                {"name": "grpc", "port": SERVICE_GRPC_PORT, "targetPort": GRPC_PORT, "protocol": "TCP", "appProtocol": "kubernetes.io/h2c"},
+            ],
         },
     }
 

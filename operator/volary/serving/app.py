@@ -11,7 +11,7 @@ from volary.common.names import SYNTHETIC_HEADER
 from volary.serving import metrics, protocol, reply, rotation
 from volary.serving.encoding import ENCODINGS, inflate
 from volary.serving.metrics import Registry
-from volary.serving.protocol import Call, Rejected
+from volary.serving.protocol import Call, Rejected, Schema
 from volary.serving.reply import JSON, ClientGone, Message, Receive, Reply, Send
 from volary.serving.served import Served
 from volary.serving.tensors import Array, show
@@ -80,9 +80,40 @@ class App:
         elif scope["method"] != "POST":
             await self._send(send, reply.not_allowed(b"POST"))
         elif (served := pick(scope["headers"])) is None:
-            await self._send(send, self._not_picked(scope["headers"]))
+            await self._send(send, reply.rejected(self._not_picked(scope["headers"])))
         else:
             await self._answer_inference(served, scope, receive, send)
+
+    def pick(self, model: str, version: str, headers: Headers) -> Served:
+        """Which version answers a request, by whatever protocol it came; no `version`: by headers, or the next in turn. Raises Rejected."""
+        if model != self._model:
+            raise reply.no_model(model, self._model)
+        pick = self._picks.get(f"{self._path}/versions/{version}/infer" if version else f"{self._path}/infer")
+        if pick is None:
+            raise self._no_version(version)
+        served = pick(headers)
+        if served is None:
+            raise self._not_picked(headers)
+        return served
+
+    def described(self, model: str, version: str) -> tuple[Served, list[str]]:
+        """Whose metadata is asked for, and the versions there are; no `version`: of the one with the largest share. Raises Rejected."""
+        if model != self._model:
+            raise reply.no_model(model, self._model)
+        served = self._versions.get(version) if version else next(iter(self._versions.values()), None)
+        if served is None:
+            raise self._no_version(version or None)
+        return served, [version] if version else list(self._versions)
+
+    def is_ready(self, model: str, version: str) -> bool:
+        """Whether a model, or one version of it, can be asked. Raises Rejected where there is none of that name."""
+        if model == self._model and not version:
+            return self.ready
+        return self.described(model, version)[0].model is not None and not self.draining
+
+    def index(self) -> list[tuple[Schema, str]]:
+        """Each version and its state."""
+        return [(served.schema, "UNAVAILABLE" if served.model is None else protocol.READY) for served in self._versions.values()]
 
     @property
     def ready(self) -> bool:
@@ -140,12 +171,12 @@ class App:
 
         return pick
 
-    def _not_picked(self, headers: Headers) -> Reply:
+    def _not_picked(self, headers: Headers) -> Rejected:
         wanted = next((value.decode("latin-1") for name, value in headers if name == PIN), None)
         if wanted is None:
-            return reply.error(503, f"no version of the model {show(self._model)} is loaded yet")
+            return Rejected(503, f"no version of the model {show(self._model)} is loaded yet")
         loaded = ", ".join(f"{show(version)} as {show(served.revision)}" for version, served in self._versions.items())
-        return reply.error(404, f"{PIN.decode()}: found {show(wanted)}; this server has loaded {loaded or 'nothing yet'}")
+        return Rejected(404, f"{PIN.decode()}: found {show(wanted)}; this server has loaded {loaded or 'nothing yet'}")
 
     def _route(self, method: str, path: str) -> Reply:
         match path.split("/"):
@@ -160,7 +191,7 @@ class App:
             case ["", "v2", "models", model, *rest]:
                 answer = self._route_model(model, None, rest) or reply.no_path(path)
             case ["", "v2", "repository", "index"]:
-                return Reply(200, self._index()) if method == "POST" else reply.not_allowed(b"POST")
+                return Reply(200, protocol.repository_index(self.index())) if method == "POST" else reply.not_allowed(b"POST")
             case ["", "metrics"]:
                 answer = Reply(200, self.metrics.render(), metrics.CONTENT_TYPE)
             case _:
@@ -169,10 +200,10 @@ class App:
 
     def _route_model(self, model: str, version: str | None, rest: list[str]) -> Reply | None:
         if model != self._model:
-            return reply.error(404, f"there is no model {show(model)}; this server serves {show(self._model)}")
+            return reply.rejected(reply.no_model(model, self._model))
         served = next(iter(self._versions.values()), None) if version is None else self._versions.get(version)
         if served is None:
-            return self._no_version(version)
+            return reply.rejected(self._no_version(version))
         match rest:
             case []:
                 versions = self._versions if version is None else [version]
@@ -183,17 +214,12 @@ class App:
             case _:
                 return None
 
-    def _no_version(self, version: str | None) -> Reply:
+    def _no_version(self, version: str | None) -> Rejected:
         model = show(self._model)
         if version is None:
-            return reply.error(503, f"no version of the model {model} is loaded yet")
+            return Rejected(503, f"no version of the model {model} is loaded yet")
         loaded = ", ".join(map(show, self._versions)) or "no version of it yet"
-        return reply.error(404, f"there is no version {show(version)} of {model}; this server serves {loaded}")
-
-    def _index(self) -> bytes:
-        return protocol.repository_index(
-            (served.schema, "UNAVAILABLE" if served.model is None else "READY") for served in self._versions.values()
-        )
+        return Rejected(404, f"there is no version {show(version)} of {model}; this server serves {loaded}")
 
     async def _send(self, send: Send, answer: Reply) -> None:
         # When draining: a kept connection would outlive the Service's endpoint.

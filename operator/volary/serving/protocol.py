@@ -12,6 +12,7 @@ from volary.serving import tensors
 from volary.serving.tensors import Array, TensorInvalid, show
 
 PLATFORM = "onnx_onnxv1"
+READY = "READY"
 _NAMES_SHOWN = 10
 
 
@@ -129,7 +130,7 @@ def _inputs(found: object, model: Schema) -> dict[str, Array]:
             _reject(f"inputs[{index}] {show(name)}: {fault}")
     if len(arrays) < len(model.inputs):
         missing = [name for name in model.inputs if name not in arrays]
-        _reject(f"inputs: found no {_listed(missing)}, expected {_listed(model.inputs)}")
+        _reject(f"inputs: found no {listed(missing)}, expected {listed(model.inputs)}")
     return arrays
 
 
@@ -150,7 +151,7 @@ def _name(field: str, index: int, item: object, known: Mapping[str, Tensor]) -> 
         _reject(f"{field}[{index}]: found {show(item)}, expected an object")
     name = item.get("name")
     if type(name) is not str or name not in known:
-        _reject(f"{field}[{index}].name: found {'nothing' if name is None else show(name)}, expected {_listed(known)}")
+        _reject(f"{field}[{index}].name: found {'nothing' if name is None else show(name)}, expected {listed(known)}")
     return name
 
 
@@ -161,7 +162,8 @@ def _parameters(field: str, holder: Mapping[str, Any]) -> None:
         _reject(f"{field}: found {show(found)}, expected an object")
 
 
-def _listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
+    """Names for a message: the first ten."""
     shown = [show(name) for name in names]
     more = f" and {len(shown) - _NAMES_SHOWN} more" if len(shown) > _NAMES_SHOWN else ""
     return ", ".join(shown[:_NAMES_SHOWN]) + more or "none"

@@ -72,6 +72,11 @@ def too_large(limit: int) -> Rejected:
     return Rejected(413, f"the body is larger than {limit} bytes, the most this server takes")
 
 
+def no_model(asked: str, served: str) -> Rejected:
+    """For a model that is not here."""
+    return Rejected(404, f"there is no model {show(asked)}; this server serves {show(served)}")
+
+
 def no_path(path: str) -> Reply:
     """404."""
     return error(404, f"there is nothing at {show(path)}")

@@ -73,6 +73,11 @@ _CODECS: Mapping[Datatype, _Codec] = MappingProxyType(
 DATATYPES = frozenset(_CODECS)  # those we can serve; numpy has no BF16
 
 
+def dtype(datatype: Datatype) -> np.dtype[Any]:
+    """How numpy holds it."""
+    return _CODECS[datatype].dtype
+
+
 def decode(expected: Tensor, found: Mapping[str, Any]) -> Array:
     """The JSON tensor `found` as an array of the declared datatype and of its own shape, row-major.
 
@@ -82,7 +87,7 @@ def decode(expected: Tensor, found: Mapping[str, Any]) -> Array:
     datatype = found.get("datatype")
     if datatype != expected.datatype:
         raise TensorInvalid("datatype", show(datatype), expected.datatype)
-    shape = _shape(expected, found.get("shape"))
+    shape = check_shape(expected, found.get("shape"))
     data = found.get("data")
     if type(data) is not list:
         raise TensorInvalid("data", "nothing" if data is None else show(data), "a list")
@@ -110,7 +115,8 @@ def show(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
-def _shape(expected: Tensor, shape: object) -> list[int]:
+def check_shape(expected: Tensor, shape: object) -> list[int]:
+    """The shape of a request, proved to be one the model takes. Raises TensorInvalid."""
     wanted = expected.shape
     if type(shape) is not list:
         raise TensorInvalid("shape", "nothing" if shape is None else show(shape), f"a list like {list(wanted)}")

@@ -181,7 +181,7 @@ class Turn:
 
     async def _go_on(self, answer: Coroutine[Any, Any, None], waiting: Any) -> None:
         try:
-            await _rest(answer, waiting)
+            await rest(answer, waiting)
         except Exception:
             self._wire.logger.exception("the application failed")
             self._fail()
@@ -194,7 +194,7 @@ class Turn:
 
 
 @types.coroutine
-def _rest(answer: Coroutine[Any, Any, None], waiting: Any) -> Generator[Any, Any, None]:
+def rest(answer: Coroutine[Any, Any, None], waiting: Any) -> Generator[Any, Any, None]:
     """What is left of a coroutine that waits for this already."""
     while True:
         try:

@@ -165,3 +165,28 @@ def scaling(directory: Path, factor: float, version: str, padding: int = 0, head
     outputs: list[Port] = [("y", TensorProto.FLOAT, ["batch", 4])]
     model = onnx_model(nodes, [("x", TensorProto.FLOAT, ["batch", 4])], outputs, **weights)
     return write(directory, model, DOUBLING_INPUTS, (tensor("y", "FP32", -1, 4),), version=version)
+
+
+_ONNX_TYPES = {
+    Datatype.BOOL: TensorProto.BOOL,
+    Datatype.UINT8: TensorProto.UINT8,
+    Datatype.UINT16: TensorProto.UINT16,
+    Datatype.UINT32: TensorProto.UINT32,
+    Datatype.UINT64: TensorProto.UINT64,
+    Datatype.INT8: TensorProto.INT8,
+    Datatype.INT16: TensorProto.INT16,
+    Datatype.INT32: TensorProto.INT32,
+    Datatype.INT64: TensorProto.INT64,
+    Datatype.FP16: TensorProto.FLOAT16,
+    Datatype.BF16: TensorProto.BFLOAT16,
+    Datatype.FP32: TensorProto.FLOAT,
+    Datatype.FP64: TensorProto.DOUBLE,
+    Datatype.BYTES: TensorProto.STRING,
+}
+
+
+def identity(directory: Path, datatype: Datatype) -> Path:
+    """same = x, of shape [n, 2], for any datatype."""
+    kind = _ONNX_TYPES[datatype]
+    model = onnx_model([helper.make_node("Identity", ["x"], ["same"])], [("x", kind, ["n", 2])], [("same", kind, ["n", 2])])
+    return write(directory, model, [tensor("x", datatype, -1, 2)], [tensor("same", datatype, -1, 2)])

@@ -31,6 +31,7 @@ class Server:
     port: int
     termination_log: Path
     control_port: int = 0  # with --split
+    grpc_port: int = 0
 
     def request(
         self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None, *, port: int = 0
@@ -74,12 +75,13 @@ def _running(directory: Path, *options: str, port: int = 0, before: str = "") ->
     termination_log = directory / "termination-log"
     termination_log.touch()
     command = [sys.executable, "-c", before + _PROGRAM, "--model", "fraud", "--listen", f"127.0.0.1:{port}"]
+    command += ["--grpc-listen", "127.0.0.1:0"]
     command += ["--termination-log", str(termination_log), "--threads", "1", *options]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None
             ports = _ports(process.stderr)
-            yield Server(process, ports.get("listening", 0), termination_log, ports.get("taking orders", 0))
+            yield Server(process, ports.get("listening", 0), termination_log, ports.get("taking orders", 0), ports.get("gRPC", 0))
         finally:
             process.kill()
 
@@ -96,7 +98,7 @@ def _ports(log: IO[str]) -> dict[str, int]:
     """By what the server says it does there; the last is `listening`. Fewer where the server ended before it listened."""
     ports: dict[str, int] = {}
     for line in log:
-        if found := re.fullmatch(r"(listening|taking orders) on 127\.0\.0\.1:(\d+)", json.loads(line)["message"]):
+        if found := re.fullmatch(r"(listening|taking orders|gRPC) on 127\.0\.0\.1:(\d+)", json.loads(line)["message"]):
             ports[found[1]] = int(found[2])
         if "listening" in ports:
             break

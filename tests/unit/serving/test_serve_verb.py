@@ -18,7 +18,7 @@ def parse(*options: str) -> argparse.Namespace:
 def test_defaults() -> None:
     args = parse()
     assert (args.bundle, args.model, args.revision) == (Path("/models/fraud/1.4.0"), "fraud", "")
-    assert (args.listen, args.drain_delay, args.max_body, args.threads) == (("0.0.0.0", 8080), 5.0, 64 * 1024 * 1024, None)
+    assert (args.listen, args.drain_delay, args.max_body, args.threads) == (None, 5.0, 64 * 1024 * 1024, None)
     assert args.termination_log == Path("/dev/termination-log")
 
 
