@@ -28,6 +28,7 @@ check: venv ## lint, types, import contracts, generated files: seconds
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo 2>&1 | tail -n 3
 	@$(BIN)/volary crd --check
+	@$(BIN)/python -m monitoring --check
 
 unit: venv ## fast tests: under a minute, no cluster
 	@$(BIN)/python -m pytest -m "not cluster and not convert" -q -n auto
@@ -57,8 +58,9 @@ bench-odds: venv ## how often an equal canary is rolled back, how soon a bad one
 bench-pull: venv ## pull beside s5cmd and KServe's storage initializer (ARGS="--mib 256 --rounds 3")
 	@$(BIN)/python -m tests.bench.pull $(ARGS)
 
-generate: venv ## CRD, chart copies and reference pages from the types
+generate: venv ## CRD, chart copies, dashboards and reference pages from the types
 	@$(BIN)/volary crd --write
+	@$(BIN)/python -m monitoring --write
 
 format: venv ## ruff
 	@$(BIN)/ruff format -q .

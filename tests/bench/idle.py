@@ -119,7 +119,7 @@ async def writes(session: aiohttp.ClientSession, port: int) -> float:
     """All but those to the Lease."""
     found = await metrics(session, port)
     requests = {name: value for name, value in found.items() if name.startswith("volary_operator_api_requests_total")}
-    return sum(value for name, value in requests.items() if 'kind="leases"' not in name and not re.search('verb="(get|list)"', name))
+    return sum(value for name, value in requests.items() if 'resource="leases"' not in name and not re.search('verb="(get|list)"', name))
 
 
 async def metrics(session: aiohttp.ClientSession, port: int) -> dict[str, float]:

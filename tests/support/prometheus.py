@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import re
 import shutil
 import subprocess
 import threading
@@ -13,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import URLError
+from urllib.parse import urlencode
 from urllib.request import urlopen
 
 import yaml
@@ -21,14 +24,15 @@ from tests.cluster import apt
 from tests.cluster.commands import run
 from tests.cluster.network import ENTER
 from tests.cluster.settings import NODE_IP, Paths
-from tests.support import wait
+from tests.support import promql, wait
 from volary.common.names import COMPONENT_LABEL, SERVER_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.kubectl import Kubectl
+    from tests.support.kubectl import Body, Kubectl
 
+OPERATOR_NAMESPACE = "volary-system"
 PORT = 9190
 URL = f"http://{NODE_IP}:{PORT}"  # where the pods of the test cluster reach it
 _LOOK = 0.3  # seconds between two looks at the pods
@@ -41,10 +45,13 @@ def program(cache: Path) -> Path:
         return Path(installed)
     folder = cache / "prometheus"
     found = folder / "usr" / "bin" / "prometheus"
-    if not found.exists():
-        package = apt.download("prometheus", folder)
-        run(["dpkg-deb", "--extract", package, folder])
-        package.unlink()
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:  # tests in several processes may want it at the same time
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not found.exists():
+            package = apt.download("prometheus", folder)
+            run(["dpkg-deb", "--extract", package, folder])
+            package.unlink()
     return found
 
 
@@ -58,9 +65,10 @@ class Prometheus:
         self._targets = folder / "targets.json"
         self._program = program(Paths.from_environment().cache)
         self._targets.write_text("[]")
-        scrape = {"job_name": "models", "file_sd_configs": [{"files": [str(self._targets)], "refresh_interval": "1s"}]}
-        config = {"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": [scrape]}
-        (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+        pace = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
+        discovery = [{"files": [str(self._targets)], "refresh_interval": "1s"}]
+        jobs = [job | {"file_sd_configs": discovery} for job in self._jobs()]
+        (folder / "prometheus.yml").write_text(yaml.safe_dump({"global": pace, "scrape_configs": jobs, "rule_files": self._rules()}))
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -86,11 +94,56 @@ class Prometheus:
 
     def _look(self, stop: threading.Event) -> None:
         while not stop.wait(_LOOK):
-            pods = self._kubectl.list("Pod", self._namespace, f"{COMPONENT_LABEL}=server")
-            addresses = [f"{pod['status']['podIP']}:{SERVER_PORT}" for pod in pods if pod["status"].get("podIP")]
             fresh = self._targets.with_suffix(".new")
-            fresh.write_text(json.dumps([{"targets": addresses}]))
+            fresh.write_text(json.dumps(self._found()))
             fresh.replace(self._targets)
+
+    def _jobs(self) -> list[Body]:
+        return [{"job_name": "models"}]
+
+    def _rules(self) -> list[str]:
+        return []
+
+    def _found(self) -> list[Body]:
+        """Groups of targets."""
+        pods = self._kubectl.list("Pod", self._namespace, f"{COMPONENT_LABEL}=server")
+        return [{"targets": [f"{pod['status']['podIP']}:{SERVER_PORT}" for pod in pods if pod["status"].get("podIP")]}]
+
+
+class Monitored(Prometheus):
+    """One that scrapes as monitoring/scrape.yaml says, the operator too, with all rules. Debian's knows no Kubernetes: it is told the pods."""
+
+    def _jobs(self) -> list[Body]:
+        jobs: list[Body] = yaml.safe_load((promql.MONITORING / "scrape.yaml").read_text())["scrape_configs"]
+        for job in jobs:
+            del job["kubernetes_sd_configs"]
+        return jobs
+
+    def _rules(self) -> list[str]:
+        return [str(promql.RULES)]
+
+    def _found(self) -> list[Body]:
+        pods = [pod for space in (self._namespace, OPERATOR_NAMESPACE) for pod in self._kubectl.list("Pod", space)]
+        return [{"targets": ["pod"], "labels": _meta(pod)} for pod in pods if pod["status"].get("podIP")]
+
+
+def _meta(pod: Body) -> dict[str, str]:
+    """What Prometheus' own discovery of pods tells of one."""
+    metadata = pod["metadata"]
+    prefix = "__meta_kubernetes_pod_"
+    labels = {f"{prefix}label_{re.sub('[^a-zA-Z0-9]', '_', key)}": value for key, value in metadata.get("labels", {}).items()}
+    return labels | {
+        "__meta_kubernetes_namespace": metadata["namespace"],
+        f"{prefix}name": metadata["name"],
+        f"{prefix}ip": pod["status"]["podIP"],
+    }
+
+
+def query(expr: str) -> list[Body]:
+    """The series of an instant query."""
+    with urlopen(f"{URL}/api/v1/query?{urlencode({'query': expr})}", timeout=10) as response:
+        found: list[Body] = json.load(response)["data"]["result"]
+        return found
 
 
 def _ready() -> bool:

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 import aiohttp
 
 from volary.adapters import agents, golden
-from volary.adapters.cluster import Cluster
+from volary.adapters.cluster import Cluster, Kind
 from volary.adapters.kubeconfig import Connection, connect
 from volary.adapters.lease import ClusterLease
 from volary.adapters.prometheus import HttpPrometheus
@@ -27,9 +27,10 @@ from volary.common.errors import VolaryError
 from volary.common.logs import fields
 from volary.common.settings import Settings
 from volary.controller import health
+from volary.controller.census import Census
 from volary.controller.events import Events
 from volary.controller.leader import Fenced, Leader
-from volary.controller.meters import Meters
+from volary.controller.meters import Meters, Readings
 from volary.controller.observe import SURVEYED, Observer, Outsiders
 from volary.controller.queue import Queue
 from volary.controller.reconcile import Reconciler
@@ -79,12 +80,13 @@ class App:
         self.leader = self._elect(connection) if settings.leader_election else None
         writer: Cluster = Fenced(self.cluster, self.leader) if self.leader else self.cluster
         survey = Survey(self.cluster, SURVEYED, settings.namespaces, time.monotonic)
-        self.watchdog = Watchdog(self.cluster, survey, settings, self.queue.add, self._watch_anew, time.monotonic)
+        self.census = Census(self._leads)
+        self.watchdog = Watchdog(self.cluster, survey, settings, self.queue.add, self._watch_anew, time.monotonic, self.census.retain)
         self.watches = Watches(connection, settings.namespaces, self._see, self.watchdog.begin)
         outsiders = Outsiders(HttpPrometheus(session, settings.prometheus), golden.HttpAgents(session))
         observer = Observer(writer, HttpScraper(session), settings, agents.HttpAgents(session), outsiders, survey)
         reconciler = Reconciler(writer, observer, Events(writer, wall_clock, self.identity), wall_clock)
-        self.workers = [Worker(self.queue, reconciler, meters, wall_clock, self.leader) for _ in range(settings.workers)]
+        self.workers = [Worker(self.queue, reconciler, meters, self.census, wall_clock, self.leader) for _ in range(settings.workers)]
 
     @classmethod
     async def assemble(cls, settings: Settings, connection: Connection, stack: AsyncExitStack) -> "App":
@@ -149,7 +151,8 @@ class App:
         self.meters.event(seen.kind.plural)
         self.watchdog.hear(seen)
 
-    def _watch_anew(self) -> None:
+    def _watch_anew(self, deaf: Kind) -> None:
+        self.meters.deaf(deaf.plural)
         self.watches.restart()
 
     def _term(self) -> None:
@@ -172,12 +175,21 @@ class App:
         namespace = self.settings.lease_namespace or connection.namespace
         return Leader(ClusterLease(self.cluster, namespace, self.settings.lease_name), self.identity, boot_clock, wall_clock)
 
+    def _leads(self) -> bool:
+        return self.leader is None or self.leader.holds
+
     def _measure(self) -> None:
-        self.meters.gauge("queue_depth", "ModelDeployments that wait for a turn.", lambda: self.queue.depth)
-        self.meters.gauge("queue_age_seconds", "How long the first of them waits.", lambda: self.queue.age)
-        self.meters.gauge("watch_sessions", "How often the watches were started.", lambda: self.watches.sessions)
-        self.meters.gauge("watch_silence_seconds", "Since the last event of any watch.", lambda: self.watchdog.silence)
-        self.meters.gauge("leader", "1 while this process may write.", lambda: float(self.leader is None or self.leader.holds))
+        self.meters.read(
+            Readings(
+                depth=lambda: self.queue.depth,
+                age=lambda: self.queue.age,
+                sessions=lambda: self.watches.sessions,
+                silence=lambda: self.watchdog.silence,
+                unproven=lambda: self.watchdog.unproven,
+                leads=self._leads,
+            )
+        )
+        self.meters.add(self.census)
 
 
 async def _cancel(tasks: list[asyncio.Task[None]]) -> None:

@@ -21,11 +21,12 @@ class Pulse:
     kind: Kind
     versions: dict[_Id, str] = field(default_factory=dict)  # of the objects it believes in
     heard_at: float = float("-inf")
+    proved_at: float = float("-inf")  # when an event, or a list that agreed, last showed that it lives; a new watch proves nothing yet
     _suspects: dict[_Id, float] = field(default_factory=dict)  # differed from a list, and not heard of, since
 
     def hear(self, namespace: str, name: str, version: str, now: float, *, deleted: bool) -> None:
         """An event."""
-        self.heard_at = now
+        self.heard_at = self.proved_at = now
         self._suspects.pop((namespace, name), None)
         if deleted:
             self.versions.pop((namespace, name), None)
@@ -37,6 +38,8 @@ class Pulse:
         there = {(body["metadata"]["namespace"], body["metadata"]["name"]): str(body["metadata"]["resourceVersion"]) for body in listed}
         different = [one for one in {*there, *self.versions} if there.get(one) != self.versions.get(one)]
         self._suspects = {one: self._suspects.get(one, now) for one in different}
+        if not different:
+            self.proved_at = now
         return sorted(different)
 
     @property

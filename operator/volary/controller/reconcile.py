@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from volary.adapters.cluster import Cluster, NotFound
+from volary.api.v1alpha1 import ModelDeploymentStatus
 from volary.common.errors import VolaryError
-from volary.common.reasons import Reason
+from volary.common.reasons import REASONS, Kind, Reason
 from volary.controller import execute, status
 from volary.controller.events import Events
 from volary.controller.observe import Gone, Look, Observer, Unreadable
 from volary.controller.queue import Key
-from volary.planning.model import Desired, Fact, Level, Plan
+from volary.planning.model import DeletePreflight, Desired, Fact, Level, Plan, PreflightEnded
 from volary.planning.plan import plan
 
 
@@ -27,6 +28,8 @@ class Turn:
     failure: VolaryError | None = None  # come back after a back-off
     wake_at: datetime | None = None
     generation: int | None = None
+    status: ModelDeploymentStatus | None = None  # as it is now, where that is known
+    preflight: Reason | None = None  # of one that ended, told once
 
 
 class Reconciler:
@@ -48,10 +51,11 @@ class Reconciler:
             case Gone():
                 return Turn(gone=True)
             case Unreadable() as found:
-                written = await status.refuse(self._cluster, found, now)
+                after = status.refusal(found, now)
+                written = await status.refuse(self._cluster, found, after)
                 facts = (Fact(reason=found.reason, message=found.message, level=Level.WARNING),) if written else ()
                 await self._events.post(found, facts)
-                return Turn(facts=facts, generation=found.generation)
+                return Turn(facts=facts, generation=found.generation, status=after)
             case Look() as look:
                 return await self._advance(look, plan(look.desired, look.observed, now), now)
 
@@ -79,15 +83,34 @@ class Reconciler:
         except NotFound:
             return Turn(gone=True)  # deleted while we were at it
         await self._events.post(desired, facts)
-        return Turn(facts=facts, failure=executed.failure, wake_at=wanted.wake_at, generation=desired.generation)
+        return Turn(
+            facts=facts,
+            failure=executed.failure,
+            wake_at=wanted.wake_at,
+            generation=desired.generation,
+            status=after,
+            preflight=None if executed.failure else _preflight(look, wanted),
+        )
 
 
 def _resting(look: Look, wanted: Plan) -> Turn | None:
     """The turn that does nothing, if that is what follows; anything else is decided on a live look."""
     busy = wanted.actions or wanted.facts or wanted.status != look.desired.status or execute.repairs(look, ())
-    return None if busy else Turn(wake_at=wanted.wake_at, generation=look.desired.generation)
+    return None if busy else Turn(wake_at=wanted.wake_at, generation=look.desired.generation, status=wanted.status)
 
 
 def _trouble(desired: Desired, failure: VolaryError) -> tuple[Fact, ...]:
     """News only while the status does not tell of it."""
     return () if status.told(desired, failure) else (Fact(reason=failure.reason, message=failure.message, level=Level.WARNING),)
+
+
+def _preflight(look: Look, wanted: Plan) -> Reason | None:
+    """Why a preflight ended: in the turn that tells of it, or that clears it away to try again."""
+    preflight = look.observed.preflight
+    if not isinstance(preflight, PreflightEnded):
+        return None
+    reason = preflight.outcome.reason
+    told = any(fact.reason is reason for fact in wanted.facts)
+    stale = look.observed.stale_preflights
+    cleared = any(isinstance(action, DeletePreflight) and action.request not in stale for action in wanted.actions)
+    return reason if told or (cleared and REASONS[reason].kind not in {Kind.USER, Kind.VERDICT}) else None

@@ -22,15 +22,15 @@ async def write(cluster: Cluster, desired: Desired, status: ModelDeploymentStatu
     return await _store(cluster, (desired.namespace, desired.name, desired.uid), desired.status, status)
 
 
-async def refuse(cluster: Cluster, found: Unreadable, now: datetime) -> bool:
-    """Tells that the spec cannot be worked with; what serves goes on serving. Whether it had to be written."""
+def refusal(found: Unreadable, now: datetime) -> ModelDeploymentStatus:
+    """Tells that the spec cannot be worked with; what serves goes on serving."""
     stalled = {"Ready": "False", "Reconciling": "False", "Stalled": "True"}
     conditions = [
         _condition(found.status.conditions, kind, value, (found.reason, found.message), found.generation, now)
         for kind, value in stalled.items()
     ]
     kept = [condition for condition in found.status.conditions if condition.type not in {*stalled, RECONCILED}]
-    status = found.status.model_copy(
+    return found.status.model_copy(
         update={
             "observed_generation": found.generation,
             "phase": Phase.REFUSED,
@@ -38,7 +38,11 @@ async def refuse(cluster: Cluster, found: Unreadable, now: datetime) -> bool:
             "conditions": (*conditions, *kept),
         }
     )
-    return await _store(cluster, (found.namespace, found.name, found.uid), found.status, status)
+
+
+async def refuse(cluster: Cluster, found: Unreadable, refused: ModelDeploymentStatus) -> bool:
+    """Whether it had to be written. Raises Transient or Refused."""
+    return await _store(cluster, (found.namespace, found.name, found.uid), found.status, refused)
 
 
 def with_trouble(desired: Desired, status: ModelDeploymentStatus, failure: VolaryError, now: datetime) -> ModelDeploymentStatus:

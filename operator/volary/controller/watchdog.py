@@ -37,8 +37,9 @@ class Watchdog:
         survey: Survey,
         settings: Settings,
         add: Callable[[Key], None],
-        restart: Callable[[], None],
+        restart: Callable[[Kind], None],
         clock: Callable[[], float],
+        roll: Callable[[Iterable[Key]], None] = lambda _: None,
     ) -> None:
         self._cluster = cluster
         self._survey = survey
@@ -46,8 +47,9 @@ class Watchdog:
         self._add = add
         self._restart = restart
         self._clock = clock
+        self._roll = roll  # is told all ModelDeployments there are
         now = clock()
-        self._pulses = {kind: Pulse(kind, heard_at=now) for kind in WATCHED}
+        self._pulses = {kind: Pulse(kind, heard_at=now, proved_at=now) for kind in WATCHED}
         self._checked = dict.fromkeys(WATCHED, now)
         self._relisted = float("-inf")
         self._strikes = dict.fromkeys(WATCHED, 0)
@@ -68,9 +70,16 @@ class Watchdog:
             self._checked[kind] = soon
 
     @property
-    def silence(self) -> float:
-        """Seconds since the last event of any watch."""
-        return self._clock() - max(pulse.heard_at for pulse in self._pulses.values())
+    def silence(self) -> dict[str, float]:
+        """Seconds since the last event of each watch, by kind."""
+        now = self._clock()
+        return {kind.plural: now - pulse.heard_at for kind, pulse in self._pulses.items()}
+
+    @property
+    def unproven(self) -> dict[str, float]:
+        """Seconds since each watch was last proved alive, by kind."""
+        now = self._clock()
+        return {kind.plural: now - pulse.proved_at for kind, pulse in self._pulses.items()}
 
     async def run(self) -> None:
         """For ever. Raises Deaf."""
@@ -97,6 +106,7 @@ class Watchdog:
     async def relist(self) -> int:
         """Queues every ModelDeployment; gives their number."""
         found = await self._survey.take()
+        self._roll(found)
         for key in found:
             self._add(key)
         self._relisted = self._clock()
@@ -125,7 +135,7 @@ class Watchdog:
         if self._strikes[kind] > STRIKES:
             raise Deaf(Reason.INTERNAL_ERROR, f"the watch of {kind.plural} stays deaf")
         self.begin()
-        self._restart()
+        self._restart(kind)
 
     async def _list(self, kind: Kind) -> list[Body]:
         labels = None if kind is MODEL_DEPLOYMENTS else {MODEL_LABEL: None}

@@ -9,6 +9,7 @@ from typing import Protocol
 from volary.adapters.cluster import Throttled
 from volary.common.errors import VolaryError
 from volary.common.logs import fields
+from volary.controller.census import Census
 from volary.controller.meters import Meters
 from volary.controller.queue import Key, Queue
 from volary.controller.reconcile import Turn
@@ -38,10 +39,13 @@ class Elected(Protocol):
 class Worker:
     """One of several."""
 
-    def __init__(self, queue: Queue, turns: Turns, meters: Meters, clock: Callable[[], datetime], leader: Elected | None) -> None:
+    def __init__(
+        self, queue: Queue, turns: Turns, meters: Meters, census: Census, clock: Callable[[], datetime], leader: Elected | None
+    ) -> None:
         self._queue = queue
         self._turns = turns
         self._meters = meters
+        self._census = census
         self._clock = clock
         self._leader = leader
 
@@ -73,7 +77,12 @@ class Worker:
             self._meters.decision(fact.reason)
             extra = fields(namespace=key[0], name=key[1], reason=fact.reason.value, generation=turn.generation)
             _LOG.log(_LEVELS[fact.level], fact.message, extra=extra)
+        if turn.preflight is not None:
+            self._meters.preflight(turn.preflight)
+        if turn.status is not None:
+            self._census.record(key, turn.status)
         if turn.gone:
+            self._census.forget(key)
             self._queue.gone(key)
             return "gone"
         if turn.failure is not None:

@@ -62,3 +62,15 @@ def test_a_new_watch_begins_clean() -> None:
     pulse.compare(listed(("a", "2")), 500)
     pulse.restart(510)
     assert (pulse.deaf(1000), pulse.versions, pulse.heard_at) == ([], {}, 510)
+
+
+def test_alive_since_an_event_or_a_list_that_agreed() -> None:
+    pulse = heard(("a", "1"))
+    pulse.compare(listed(("a", "1")), 50)
+    assert pulse.proved_at == 50
+    pulse.compare(listed(("a", "2")), 100)
+    assert pulse.proved_at == 50
+    pulse.restart(200)
+    assert pulse.proved_at == 50, "a new watch has proved nothing yet"
+    pulse.hear("shop", "a", "2", 210, deleted=False)
+    assert pulse.proved_at == 210

@@ -31,7 +31,7 @@ class Stage:
         survey = Survey(self.cluster, SURVEYED, namespaces, lambda: self.now)
         self.watchdog = Watchdog(self.cluster, survey, settings, self.queued.append, self.restart, lambda: self.now)
 
-    def restart(self) -> None:
+    def restart(self, deaf: Kind) -> None:
         self.restarts += 1
 
     def put(self, kind: Kind, name: str, namespace: str = "shop", **more: Any) -> dict[str, Any]:

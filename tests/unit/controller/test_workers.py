@@ -13,6 +13,7 @@ from volary.adapters.cluster import Throttled
 from volary.common import logs
 from volary.common.errors import Transient, VolaryError
 from volary.common.reasons import Reason
+from volary.controller.census import Census
 from volary.controller.meters import Meters
 from volary.controller.queue import Key, Queue
 from volary.controller.reconcile import Turn
@@ -51,9 +52,9 @@ class Turns:
 
 class Stage:
     def __init__(self, turns: Turns) -> None:
-        self.clock, self.turns, self.meters = Clock(), turns, Meters()
+        self.clock, self.turns, self.meters, self.census = Clock(), turns, Meters(), Census(lambda: True)
         self.queue = Queue(self.clock, lambda: 0.5)
-        self.worker = Worker(self.queue, turns, self.meters, lambda: NOW, None)
+        self.worker = Worker(self.queue, turns, self.meters, self.census, lambda: NOW, None)
 
     async def work(self) -> None:
         self.queue.add(KEY)
@@ -172,7 +173,7 @@ def test_a_worker_ends_with_the_queue_and_waits_for_its_election() -> None:
                 await elected.wait()
 
         turns, queue = Turns(Turn(), Turn()), Queue(Clock(), lambda: 0.5)
-        worker = asyncio.create_task(Worker(queue, turns, Meters(), lambda: NOW, Leader()).run())
+        worker = asyncio.create_task(Worker(queue, turns, Meters(), Census(lambda: True), lambda: NOW, Leader()).run())
         queue.add(KEY)
         for _ in range(5):
             await asyncio.sleep(0)

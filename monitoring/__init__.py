@@ -1,0 +1,1 @@
+"""What watches Volary: rules and alerts, dashboards as code, and the copies and pages that are made of them."""
