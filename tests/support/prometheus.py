@@ -111,7 +111,7 @@ class Prometheus:
 
 
 class Monitored(Prometheus):
-    """One that scrapes as monitoring/scrape.yaml says, the operator too, with all rules. Debian's knows no Kubernetes: it is told the pods."""
+    """One that scrapes as monitoring/scrape.yaml says, the operator too, with all rules. Debian's cannot ask Kubernetes: told of pods."""
 
     def _jobs(self) -> list[Body]:
         jobs: list[Body] = yaml.safe_load((promql.MONITORING / "scrape.yaml").read_text())["scrape_configs"]
