@@ -43,7 +43,6 @@ from volary.common.names import (
     REQUEST_LABEL,
     REVISION_LABEL,
     REVISIONS_FILE,
-    SERVER_PORT,
     SERVICE_PORT,
     WRITTEN_ANNOTATION,
 )
@@ -171,7 +170,7 @@ def _service(desired: Desired, name: str, more: dict[str, str], selector: dict[s
         "metadata": metadata(desired, name, more),
         "spec": {
             "selector": selector,
-            "ports": [{"name": "http", "port": SERVICE_PORT, "targetPort": SERVER_PORT, "protocol": "TCP"}],
+            "ports": [{"name": "http", "port": SERVICE_PORT, "targetPort": "http", "protocol": "TCP"}],
         },
     }
 
