@@ -36,7 +36,8 @@ RENEW = 20  # requests on one kept connection
 TIMEOUT = 10.0
 REPORT = 0.25
 _REPOSITORY = Path(__file__).resolve().parents[2]
-_MODEL_FAULT = "the model failed on this request"  # how the server begins the body of a 500 that the model caused
+_MODEL_FAULTS = ("the model failed on this request", "the graph failed")  # how servers begin the body of a 500 that the model caused
+UNKNOWN = "?"  # version of an answer over TensorFlow Serving's REST, which does not tell it
 _SAMPLES = 20  # failures kept word for word
 
 
@@ -207,10 +208,10 @@ class Sender:
             body = json.loads(answer.body)
         except ValueError:
             body = {}
-        if answer.status == 200 and _is_prediction(body):
+        if answer.status == 200 and _is_prediction(_tensors(body)):
             self.totals.ok += 1
-            self._versions[body["model_version"]] += 1
-        elif answer.status == 500 and str(body.get("error", "")).startswith(_MODEL_FAULT):
+            self._versions[body.get("model_version", UNKNOWN)] += 1
+        elif answer.status == 500 and str(body.get("error", "")).startswith(_MODEL_FAULTS):
             now = time.time()
             self.totals.model_errors += 1
             self.totals.first_model_error = self.totals.first_model_error or now
@@ -224,18 +225,29 @@ class Sender:
             self.totals.failures.append(f"{time.strftime('%H:%M:%S', time.gmtime())} {text}")
 
 
+def _tensors(body: Any) -> dict[str, Any]:
+    """An answer of TensorFlow Serving spelled as one of the Open Inference Protocol, which stays as it is."""
+    outputs = body.get("outputs", ())
+    if not isinstance(outputs, dict):
+        return body if "model_version" in body else {}
+    names = {"label": outputs.get("label"), "probabilities": (outputs.get("probabilities") or [None])[0]}
+    return {"outputs": [{"name": name, "data": data} for name, data in names.items() if data]}
+
+
 def _is_prediction(body: Any) -> bool:
     """One digit and ten probabilities that add up."""
     outputs = {tensor["name"]: tensor for tensor in body.get("outputs", ())}
     label, probabilities = outputs.get("label"), outputs.get("probabilities")
-    if not label or not probabilities or "model_version" not in body:
+    if not label or not probabilities:
         return False
     return label["data"][0] in range(10) and len(probabilities["data"]) == 10 and abs(sum(probabilities["data"]) - 1) < 1e-3
 
 
 async def _main(url: str, rate: float, thinnest: int) -> None:
     parts = urlsplit(url)
-    sender = Sender(Target(parts.hostname or "", parts.port or 80, parts.path, bodies(thinnest)), rate)
+    sender = Sender(
+        Target(parts.hostname or "", parts.port or 80, parts.path, bodies(thinnest, columns=parts.path.startswith("/v1/"))), rate
+    )
     loop = asyncio.get_running_loop()
     # Whoever started us may be killed: the end of standard input is noticed in every case.
     threading.Thread(target=lambda: (sys.stdin.read(), loop.call_soon_threadsafe(sender.stop)), daemon=True).start()
@@ -247,13 +259,15 @@ async def _main(url: str, rate: float, thinnest: int) -> None:
     await work
 
 
-def bodies(thinnest: int = 100) -> list[bytes]:
-    """A request for each row of the data set, or for those with the least ink: so many percent."""
+def bodies(thinnest: int = 100, *, columns: bool = False) -> list[bytes]:
+    """A request for each row of the data set, or for those with the least ink: so many percent. `columns`: as TensorFlow Serving reads it."""
     from sklearn.datasets import load_digits  # type: ignore[import-untyped] # a second to import, in this process only
 
     rows = load_digits().data.tolist()
     if thinnest < 100:
         rows = sorted(rows, key=sum)[: len(rows) * thinnest // 100]
+    if columns:
+        return [json.dumps({"inputs": {"x": [row]}}).encode() for row in rows]
     return [json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 64], "data": row}]}).encode() for row in rows]
 
 
