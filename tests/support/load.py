@@ -260,7 +260,10 @@ async def _main(url: str, rate: float, thinnest: int) -> None:
 
 
 def bodies(thinnest: int = 100, *, columns: bool = False) -> list[bytes]:
-    """A request for each row of the data set, or for those with the least ink: so many percent. `columns`: as TensorFlow Serving reads it."""
+    """A request for each row of the data set, or for those with the least ink: so many percent.
+
+    `columns`: as TensorFlow Serving reads it.
+    """
     from sklearn.datasets import load_digits  # type: ignore[import-untyped] # a second to import, in this process only
 
     rows = load_digits().data.tolist()

@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"Failed to start server. Error: {error}\n")
         return 255
     threading.Thread(target=_follow, args=(manager, given), daemon=True).start()
-    grpc = socket.create_server(("0.0.0.0", given.port)) if given.port else None  # noqa: S104 -- as the program does
+    grpc = socket.create_server(("0.0.0.0", given.port)) if given.port else None
     if given.rest_api_port:
         _serve(given, manager, metrics)
     threading.Event().wait()
@@ -142,11 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _predicted(self, match: re.Match[str], data: bytes) -> _Said:
         try:
-            body = json.loads(data)
-            if not isinstance(body, dict) or ("inputs" in body) == ("instances" in body):
-                raise RequestError("JSON Value must have exactly one of 'inputs' or 'instances'")
-            if body.get("signature_name", "serving_default") != "serving_default":
-                raise RequestError(f"Serving signature name: {body['signature_name']!r} not found in signature def")
+            body = _body(data)
             twin = self.manager.find(*_asked(match))
             if "instances" in body:
                 return _Said("OK", {"predictions": twin.rows(body["instances"])})
@@ -179,6 +175,16 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing: the program logs no request."""
 
 
+def _body(data: bytes) -> dict[str, Any]:
+    """Raises RequestError, or ValueError for what is no JSON."""
+    body = json.loads(data)
+    if not isinstance(body, dict) or ("inputs" in body) == ("instances" in body):
+        raise RequestError("JSON Value must have exactly one of 'inputs' or 'instances'")
+    if (name := body.get("signature_name", "serving_default")) != "serving_default":
+        raise RequestError(f"Serving signature name: {name!r} not found in signature def")
+    return body
+
+
 def _asked(match: re.Match[str]) -> tuple[str, int | None, str | None]:
     return match["name"], int(match["number"]) if match["number"] else None, match["label"]
 
@@ -189,6 +195,6 @@ class _Server(ThreadingHTTPServer):
 
 def _serve(given: Flags, manager: Manager, metrics: str | None) -> None:
     handler = type("Handler", (_Handler,), {"manager": manager, "counters": Counters(), "metrics": metrics})
-    server = _Server(("0.0.0.0", given.rest_api_port), handler)  # noqa: S104 -- as the program does
+    server = _Server(("0.0.0.0", given.rest_api_port), handler)
     sys.stderr.write(f"[evhttp_server.cc] Exporting HTTP/REST API at:localhost:{given.rest_api_port} ...\n")
     server.serve_forever()

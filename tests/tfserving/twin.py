@@ -42,7 +42,7 @@ class Twin:
         options.log_severity_level = 4
         try:
             self._session = ort.InferenceSession((directory / TWIN).read_bytes(), options, providers=["CPUExecutionProvider"])
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 -- of any kind
             raise LoadError(str(error)) from None
         self._inputs = {each.name: each for each in self._session.get_inputs()}
         self._outputs = {each.name: each for each in self._session.get_outputs()}
