@@ -52,6 +52,7 @@ class Recipe:
     requirements: Path | None = None
     folders: tuple[tuple[Path, str], ...] = ()  # directory, and its name below /app
     entrypoint: tuple[str, ...] = ("python3", "-m", "volary")
+    path: str = _ENVIRONMENT["PATH"]
 
 
 def recipes() -> list[Recipe]:
@@ -87,7 +88,7 @@ def build(cache: Path, wanted: Sequence[Recipe], progress: Progress) -> dict[str
     images = {}
     for recipe in wanted:
         own = [made[part] for part in (recipe.requirements, recipe.folders) if part]
-        images[recipe.name] = oci.compose(f"volary.dev/{recipe.name}", [base, *own], _settings(recipe.entrypoint))
+        images[recipe.name] = oci.compose(f"volary.dev/{recipe.name}", [base, *own], _settings(recipe.entrypoint, recipe.path))
     return images
 
 
@@ -149,10 +150,10 @@ def _workspace(cache: Path) -> Iterator[Path]:
         yield Path(temporary)
 
 
-def _settings(entrypoint: tuple[str, ...]) -> dict[str, Any]:
+def _settings(entrypoint: tuple[str, ...], path: str) -> dict[str, Any]:
     return {
         "User": f"{rootfs.USER}:{rootfs.USER}",
-        "Env": [f"{name}={value}" for name, value in _ENVIRONMENT.items()],
+        "Env": [f"{name}={value}" for name, value in (_ENVIRONMENT | {"PATH": path}).items()],
         "Entrypoint": list(entrypoint),
         "WorkingDir": "/",
     }

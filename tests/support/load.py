@@ -36,7 +36,8 @@ RENEW = 20  # requests on one kept connection
 TIMEOUT = 10.0
 REPORT = 0.25
 _REPOSITORY = Path(__file__).resolve().parents[2]
-_MODEL_FAULT = "the model failed on this request"  # how the server begins the body of a 500 that the model caused
+_MODEL_FAULTS = ("the model failed on this request", "the graph failed")  # how servers begin the body of a 500 that the model caused
+UNKNOWN = "?"  # version of an answer over TensorFlow Serving's REST, which does not tell it
 _SAMPLES = 20  # failures kept word for word
 
 
@@ -211,10 +212,10 @@ class Sender:
 
     def judge(self, status: int, body: Any, text: str) -> None:
         """Count an answer; `text` is what is kept of one that nobody wanted."""
-        if status == 200 and _is_prediction(body):
+        if status == 200 and _is_prediction(_tensors(body)):
             self.totals.ok += 1
-            self._versions[body["model_version"]] += 1
-        elif status == 500 and str(body.get("error", "")).startswith(_MODEL_FAULT):
+            self._versions[body.get("model_version", UNKNOWN)] += 1
+        elif status == 500 and str(body.get("error", "")).startswith(_MODEL_FAULTS):
             now = time.time()
             self.totals.model_errors += 1
             self.totals.first_model_error = self.totals.first_model_error or now
@@ -228,11 +229,20 @@ class Sender:
             self.totals.failures.append(f"{time.strftime('%H:%M:%S', time.gmtime())} {text}")
 
 
+def _tensors(body: Any) -> dict[str, Any]:
+    """An answer of TensorFlow Serving spelled as one of the Open Inference Protocol, which stays as it is."""
+    outputs = body.get("outputs", ())
+    if not isinstance(outputs, dict):
+        return body if "model_version" in body else {}
+    names = {"label": outputs.get("label"), "probabilities": (outputs.get("probabilities") or [None])[0]}
+    return {"outputs": [{"name": name, "data": data} for name, data in names.items() if data]}
+
+
 def _is_prediction(body: Any) -> bool:
     """One digit and ten probabilities that add up."""
     outputs = {tensor["name"]: tensor for tensor in body.get("outputs", ())}
     label, probabilities = outputs.get("label"), outputs.get("probabilities")
-    if not label or not probabilities or "model_version" not in body:
+    if not label or not probabilities:
         return False
     return label["data"][0] in range(10) and len(probabilities["data"]) == 10 and abs(sum(probabilities["data"]) - 1) < 1e-3
 
@@ -250,13 +260,18 @@ async def follow(sender: Sender) -> None:
     await work
 
 
-def bodies(thinnest: int = 100) -> list[bytes]:
-    """A request for each row of the data set, or for those with the least ink: so many percent."""
+def bodies(thinnest: int = 100, *, columns: bool = False) -> list[bytes]:
+    """A request for each row of the data set, or for those with the least ink: so many percent.
+
+    `columns`: as TensorFlow Serving reads it.
+    """
     from sklearn.datasets import load_digits  # type: ignore[import-untyped] # a second to import, in this process only
 
     rows = load_digits().data.tolist()
     if thinnest < 100:
         rows = sorted(rows, key=sum)[: len(rows) * thinnest // 100]
+    if columns:
+        return [json.dumps({"inputs": {"x": [row]}}).encode() for row in rows]
     return [json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 64], "data": row}]}).encode() for row in rows]
 
 
@@ -270,7 +285,8 @@ def main() -> None:
     parts = urlsplit(options.url)
 
     async def send() -> None:
-        await follow(Sender(Target(parts.hostname or "", parts.port or 80, parts.path, bodies(options.thinnest)), options.rate))
+        requests = bodies(options.thinnest, columns=parts.path.startswith("/v1/"))
+        await follow(Sender(Target(parts.hostname or "", parts.port or 80, parts.path, requests), options.rate))
 
     asyncio.run(send())
 

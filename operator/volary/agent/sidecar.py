@@ -66,13 +66,22 @@ class Settings:
 class Sidecar:
     """One agent. `connect` is called in a thread, as it may be slow."""
 
-    def __init__(self, settings: Settings, connect: Callable[[], Storage], server: Server, patience: Patience) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        connect: Callable[[], Storage],
+        server: Server,
+        patience: Patience,
+        *,
+        prepare: Callable[[Fetched], None] = lambda _: None,
+    ) -> None:
         self.settings = settings
         self.state = State.FETCHING
         self.port = 0  # of the probes, once they are served
         self._connect = connect
         self._server = server
         self._patience = patience
+        self._prepare = prepare  # what the server needs beside the bundle; done before it may start
         self._replay: Replay | None = None  # once there are samples
 
     async def run(self) -> int:
@@ -124,7 +133,9 @@ class Sidecar:
         settings = self.settings
         storage = self._connect()
         _log.info("fetching", extra=logs.fields(place=storage.place, version=settings.wanted.version, digest=settings.wanted.digest))
-        return fetcher.fetch(storage, settings.wanted, settings.directory, settings.model, patience=self._patience)
+        fetched = fetcher.fetch(storage, settings.wanted, settings.directory, settings.model, patience=self._patience)
+        self._prepare(fetched)
+        return fetched
 
     def _prove(self, fetched: Fetched, samples: tuple[Sample, ...]) -> None:
         tolerance = fetched.manifest.golden

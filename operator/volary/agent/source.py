@@ -11,7 +11,7 @@ from volary.bundle.manifest import Blob, File, Manifest
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
 
-_PROVABLE = frozenset({"onnxruntime"})  # runtimes whose protocol the agent speaks
+_PROVABLE = frozenset({"onnxruntime", "tensorflow-serving"})  # runtimes whose protocol the agent speaks
 _WINDOW = 64 * limits.KIB  # of a reader: a request costs as much as 100 KiB or so
 
 

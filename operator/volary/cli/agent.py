@@ -4,11 +4,13 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from volary.adapters import control, oip
-from volary.agent import inplace, termination
+from volary.adapters import control, oip, tfserving
+from volary.adapters.storage import Storage
+from volary.agent import inplace, tensorflow, termination
 from volary.agent.inplace import InPlace
 from volary.agent.retry import Patience
 from volary.agent.sidecar import Settings, Sidecar
+from volary.api.v1alpha1 import RuntimeName
 from volary.cli import storage
 from volary.common import logs, names
 from volary.common.errors import Refused
@@ -71,7 +73,13 @@ def _single(args: argparse.Namespace) -> Sidecar:
         golden_timeout=args.golden_timeout,
         termination_log=args.termination_log,
     )
-    return Sidecar(settings, lambda: storage.connect(args, args.uri), oip.Http(args.server), Patience())
+
+    def connect() -> Storage:
+        return storage.connect(args, args.uri)
+
+    if args.runtime == RuntimeName.TENSORFLOW_SERVING:
+        return Sidecar(settings, connect, tfserving.Http(args.server), Patience(), prepare=tensorflow.configure)
+    return Sidecar(settings, connect, oip.Http(args.server), Patience())
 
 
 def _address(text: str) -> tuple[str, int]:

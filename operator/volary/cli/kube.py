@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from volary.adapters.cluster import MODEL_DEPLOYMENTS, Body, Cluster, NotFound
+from volary.adapters.cluster import MODEL_DEPLOYMENTS, Body, Cluster, Forbidden, NotFound
 from volary.adapters.kubeconfig import connect
 from volary.api.v1alpha1 import ModelDeployment
+from volary.cli.exits import HELP, Missing
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
 
@@ -23,10 +24,10 @@ class Place:
     namespace: str
 
     async def get(self, name: str) -> Body:
-        """One ModelDeployment. Raises Refused where there is none."""
+        """One ModelDeployment. Raises Missing where there is none."""
         body = await self.cluster.get(MODEL_DEPLOYMENTS, self.namespace, name)
         if body is None:
-            raise Refused(Reason.SPEC_INVALID, f"there is no ModelDeployment {name} in the namespace {self.namespace}")
+            raise Missing(f"there is no ModelDeployment {name} in the namespace {self.namespace}")
         return body
 
 
@@ -34,15 +35,22 @@ Work = Callable[[Place], Awaitable[int]]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """`-n` and `--context`, as kubectl has them; KUBECONFIG is honoured too."""
+    """`-n`, `--context` and `--kubeconfig`, as kubectl has them; KUBECONFIG is honoured too."""
     parser.add_argument("-n", "--namespace", help="namespace; that of the context, if absent")
     parser.add_argument("--context", help="context of the kubeconfig; the current one, if absent")
+    parser.add_argument("--kubeconfig", metavar="FILE", help="in place of KUBECONFIG and ~/.kube/config")
+    parser.epilog = HELP
+
+
+def configure_all(parser: argparse.ArgumentParser) -> None:
+    """`-A`, where several are shown."""
+    parser.add_argument("-A", "--all-namespaces", action="store_true", help="of all namespaces")
 
 
 @asynccontextmanager
 async def opened(args: argparse.Namespace) -> AsyncIterator[Place]:
     """The place the flags name."""
-    connection = await connect(args.context)
+    connection = await connect(args.context, args.kubeconfig)
     cluster = connection.cluster()
     try:
         yield Place(cluster, args.namespace or connection.namespace)
@@ -58,7 +66,9 @@ def run(args: argparse.Namespace, work: Work) -> int:
             try:
                 return await work(place)
             except NotFound as error:
-                raise Refused(error.reason, f"{error.message}; is Volary installed in this cluster?") from error
+                raise Refused(error.reason, f"{error.message}; is Volary installed in this cluster? `volary doctor` looks") from error
+            except Forbidden as error:
+                raise Refused(error.reason, f"{error.message}; `volary doctor` tells what you may do") from error
 
     return asyncio.run(there())
 

@@ -15,11 +15,8 @@ from types import MappingProxyType
 from typing import Protocol, cast
 
 from volary import __version__
+from volary.cli.exits import Exit, Missing
 from volary.common.errors import VolaryError
-
-_USER_ERROR = 1
-_USAGE = 2
-_INTERRUPTED = 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +84,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _without_verb(words)
     if verb not in VERBS:
         sys.stderr.write(f"volary: there is no verb {verb!r}; there are {', '.join(VERBS)}\n")
-        return _USAGE
+        return Exit.USAGE
     try:
         module = _load(VERBS[verb])
         return _run(verb, module, words[1:])
     except _MissingPackage as error:
         sys.stderr.write(f"volary {verb}: {error}\n")
-        return _USER_ERROR
+        return Exit.FAILED
 
 
 def _run(verb: str, module: _Module, words: list[str]) -> int:
@@ -105,21 +102,21 @@ def _run(verb: str, module: _Module, words: list[str]) -> int:
         return module.run(args)
     except VolaryError as error:
         sys.stderr.write(f"volary {verb}: {error.message} ({error.reason})\n")
-        return _USER_ERROR
+        return Exit.NOT_FOUND if isinstance(error, Missing) else Exit.FAILED
     except ModuleNotFoundError as error:
         raise _missing(VERBS[verb], error) from None
     except KeyboardInterrupt:
         sys.stderr.write("\n")
-        return _INTERRUPTED
+        return Exit.INTERRUPTED
     except BrokenPipeError:
         # The reader of our output went away (`volary inspect ... | head`): not worth a word.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _USER_ERROR
+        return Exit.FAILED
     except OSError as error:
         if error.filename is None:
             raise  # no file of the user's: a fault, and its trace is wanted
         sys.stderr.write(f"volary {verb}: {error.filename}: {error.strerror}\n")
-        return _USER_ERROR
+        return Exit.FAILED
 
 
 def _without_verb(words: list[str]) -> int:
@@ -135,7 +132,7 @@ def _without_verb(words: list[str]) -> int:
         verbs.add_parser(name, help=verb.help, add_help=False)
     parser.parse_args(words)  # ends the process at --help, --version and anything unknown
     parser.print_help(sys.stderr)
-    return _USAGE
+    return Exit.USAGE
 
 
 class _MissingPackage(Exception):

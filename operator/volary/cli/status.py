@@ -1,214 +1,153 @@
-"""`volary status NAME`: how a ModelDeployment is, at a glance or live."""
+"""`volary status [NAME]`: how ModelDeployments are, at a glance or live."""
 
 import argparse
 import asyncio
-import json
+import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
-import yaml
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
-from volary.adapters.cluster import Body
-from volary.api.v1alpha1 import Checks, Condition, Evidence, ModelDeployment, ModelDeploymentStatus, Phase, RevisionStatus, duration
-from volary.cli import kube
-from volary.common.durations import show
-from volary.common.errors import Transient
-from volary.planning.strategy import chosen
+from volary.adapters.cluster import MODEL_DEPLOYMENTS, PODS, Body
+from volary.cli import kube, output, picture
+from volary.cli.exits import Exit
+from volary.cli.view import ModelView, view
+from volary.common.errors import Refused, Transient
+from volary.common.names import COMPONENT_LABEL, MODEL_LABEL
+from volary.planning.labels import SERVER, of_model
 
 NAME = "status"
-HELP = "show a ModelDeployment and how its rollout goes"
+HELP = "show ModelDeployments and how their rollouts go"
 
-_STYLES = {"Pass": "green", "Fail": "red"}  # of verdicts; the third is yellow
 _POLL = 1.0  # seconds between two looks
-_GOOD = frozenset({Phase.SERVING})
-_BAD = frozenset({Phase.REFUSED, Phase.FAILED, Phase.ROLLED_BACK, Phase.ROLLING_BACK})
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is looked at: one ModelDeployment, or all of a namespace, or all there are."""
+
+    name: str | None = None
+    everywhere: bool = False
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Flags."""
-    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("name", metavar="NAME", nargs="?", help="one ModelDeployment; without it, all of the namespace")
     kube.configure(parser)
-    parser.add_argument("-w", "--watch", action="store_true", help="keep showing until interrupted")
-    parser.add_argument("-o", "--output", choices=("json", "yaml"), help="the object itself")
+    kube.configure_all(parser)
+    parser.add_argument(
+        "-w", "--watch", action="store_true", help="keep showing until Ctrl-C; one line a change if the output is no terminal"
+    )
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="write the picture as an SVG file too")
+    output.configure(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """0, or 1 where there is no such ModelDeployment."""
-    return kube.run(args, lambda place: _watch(place, args.name) if args.watch else _once(place, args.name, args.output))
+    """0, or 3 where there is no such ModelDeployment. Ctrl-C ends `--watch` well."""
+    wanted = Wanted(args.name, args.all_namespaces)
+    if not args.watch:
+        return kube.run(args, lambda place: _once(place, wanted, args))
+    try:
+        return kube.run(args, lambda place: _watch(place, wanted))
+    except KeyboardInterrupt:
+        return Exit.DONE
 
 
-async def _once(place: kube.Place, name: str, output: str | None) -> int:
-    body = await place.get(name)
-    if output is not None:
-        sys.stdout.write(_dump(body, output))
-    else:
-        Console().print(render(kube.parse(body), datetime.now(UTC)))
-    return 0
+async def _once(place: kube.Place, wanted: Wanted, args: argparse.Namespace) -> int:
+    if args.output is not None:
+        output.write(await bodies(place, wanted), args.output, single=wanted.name is not None)
+        return Exit.DONE
+    console, now = Console(highlight=False), datetime.now(UTC)
+    shown = draw(await look(place, wanted, now), now, console.width, place.namespace)
+    console.print(shown)
+    if args.svg is not None:
+        recorder = Console(highlight=False, record=True, width=console.width, file=io.StringIO(), force_terminal=True)
+        recorder.print(shown)
+        recorder.save_svg(str(args.svg), title="volary status")
+    return Exit.DONE
 
 
-def _dump(body: Body, output: str) -> str:
-    body["metadata"].pop("managedFields", None)
-    return json.dumps(body, indent=2) + "\n" if output == "json" else yaml.safe_dump(body, sort_keys=False)
+async def _watch(place: kube.Place, wanted: Wanted) -> int:
+    console = Console(highlight=False)
+    return await (_live(place, wanted, console) if console.is_terminal else _lines(place, wanted))
 
 
-async def _watch(place: kube.Place, name: str) -> int:
+async def _live(place: kube.Place, wanted: Wanted, console: Console) -> int:
     """An API server that is away for a while is waited for: the picture stands still and says so."""
-    shown: RenderableType = ""
-    with Live(shown, auto_refresh=False) as live:
+    shown: RenderableType = Text("")
+    with Live(shown, console=console, auto_refresh=False, vertical_overflow="crop") as live:
         while True:
             try:
-                shown = render(kube.parse(await place.get(name)), datetime.now(UTC))
+                now = datetime.now(UTC)
+                shown = draw(await look(place, wanted, now), now, console.width, place.namespace)
                 live.update(shown, refresh=True)
             except Transient as error:
-                live.update(Group(shown, Text(error.message, style="yellow")), refresh=True)
+                live.update(Group(Text(f"{error.message}; tried again", style="yellow"), shown), refresh=True)
             await asyncio.sleep(_POLL)
 
 
-# ---- the picture ------------------------------------------------------------------------------
+async def _lines(place: kube.Place, wanted: Wanted) -> int:
+    """For a log: a line where something happened, and nothing while nothing does."""
+    said: dict[tuple[str, str], str] = {}
+    while True:
+        try:
+            now = datetime.now(UTC)
+            for seen in await look(place, wanted, now):
+                line = picture.line(seen)
+                if said.get((seen.namespace, seen.name)) != line:
+                    said[seen.namespace, seen.name] = line
+                    sys.stdout.write(f"{now.astimezone():%H:%M:%S}  {line}\n")
+            sys.stdout.flush()
+        except Transient as error:
+            sys.stderr.write(f"{error.message}; tried again\n")
+        await asyncio.sleep(_POLL)
 
 
-def render(found: ModelDeployment, now: datetime) -> RenderableType:
-    """All that matters, on one screen."""
-    status, metadata = found.status, found.metadata
-    title = Text.assemble((f"{metadata.namespace}/{metadata.name}", "bold"), "  ", _phase(status), f"  ready {status.ready}")
-    parts: list[RenderableType] = [title, *([Text(status.message)] if status.message else [])]
-    if metadata.generation > status.observed_generation:
-        parts.append(Text("the operator has not seen the latest change yet", style="yellow"))
-    checks = status.rollout.checks if status.rollout else Checks()
-    parts += [
-        *_steps(found, now),
-        *_revisions(found),
-        *_retiring(status),
-        *_metrics(status),
-        *_checks(checks),
-        *_conditions(status.conditions),
-        *_request(status),
-    ]
-    return Group(*parts)
+# ---- looking ----------------------------------------------------------------------------------
 
 
-def _phase(status: ModelDeploymentStatus) -> tuple[str, str]:
-    style = "green" if status.phase in _GOOD else "red" if status.phase in _BAD else "yellow"
-    return status.phase.value, f"bold {style}"
+async def bodies(place: kube.Place, wanted: Wanted) -> list[Body]:
+    """The ModelDeployments. Raises Missing where the one that is named is not there."""
+    if wanted.name is not None:
+        return [await place.get(wanted.name)]
+    return await place.cluster.list(MODEL_DEPLOYMENTS, None if wanted.everywhere else place.namespace)
 
 
-def _revisions(found: ModelDeployment) -> Iterator[RenderableType]:
-    """Stable and canary side by side with what was counted of them."""
-    status = found.status
-    if status.stable is None and status.canary is None:
-        return
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("", "VERSION", "REVISION"):
-        table.add_column(column)
-    for column in ("READY", "WEIGHT", "REACHED", "REQUESTS", "ERRORS"):
-        table.add_column(column, justify="right")
-    table.add_column("VERDICT")
-    evidence = status.rollout.evidence if status.rollout else Evidence()
-    if status.stable is not None:
-        table.add_row("stable", *_row(status.stable), *_counts(evidence.stable_requests, evidence.stable_errors), "")
-    if status.canary is not None:
-        table.add_row("canary", *_row(status.canary), *_counts(evidence.canary_requests, evidence.canary_errors), _verdict(evidence))
-    yield table
+async def look(place: kube.Place, wanted: Wanted, now: datetime) -> list[ModelView]:
+    """Two requests, however many there are. One that cannot be read does not hide the others.
+
+    Raises Missing or Refused of the one that is named.
+    """
+    labels = {COMPONENT_LABEL: SERVER, MODEL_LABEL: None} if wanted.name is None else of_model(wanted.name)
+    found, pods = await asyncio.gather(
+        bodies(place, wanted), place.cluster.list(PODS, None if wanted.everywhere else place.namespace, dict(labels))
+    )
+    seen = []
+    for body in found:
+        own = [pod for pod in pods if _of(pod, body)]
+        try:
+            seen.append(view(kube.parse(body), own, now))
+        except Refused as error:
+            if wanted.name is not None:
+                raise
+            sys.stderr.write(f"{error.message}\n")
+    return seen
 
 
-def _metrics(status: ModelDeploymentStatus) -> Iterator[RenderableType]:
-    """What each metric says, where there are more than errors; after a promotion, what is watched."""
-    states = status.rollout.verdicts if status.rollout else {}
-    if len(states) > 1:
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        for column in ("METRIC", "VERDICT", "SEEN"):
-            table.add_column(column)
-        for name, state in states.items():
-            said = Text(f"{state.verdict}{', only reports' if state.dry_run else ''}", style=_STYLES.get(state.verdict, "yellow"))
-            table.add_row(name, said, state.message)
-        yield table
-    if status.watch is not None:
-        seen = f"{status.watch.errors} of {status.watch.requests} requests failed since its promotion"
-        yield Text(f"watched beside the record of version {status.watch.version_before}: {seen}", style="dim")
-
-
-def _row(revision: RevisionStatus) -> tuple[str, ...]:
-    return (
-        revision.version,
-        revision.revision,
-        f"{revision.ready}/{revision.replicas}",
-        f"{revision.weight}%",
-        f"{revision.weight_reached}%",
+def _of(pod: Body, body: Body) -> bool:
+    metadata = pod["metadata"]
+    return bool(
+        metadata["namespace"] == body["metadata"]["namespace"] and metadata.get("labels", {}).get(MODEL_LABEL) == body["metadata"]["name"]
     )
 
 
-def _counts(requests: int, errors: int) -> tuple[str, str]:
-    return (str(requests), f"{errors} ({100 * errors / requests:.2g}%)") if requests else ("", "")
-
-
-def _checks(checks: Checks) -> Iterator[RenderableType]:
-    """What Prometheus, Jobs and golden samples say."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("CHECK", "VERDICT", "SAYS"):
-        table.add_column(column)
-    for query in checks.queries:
-        value = "" if query.value is None else f"{query.value:.6g}"
-        table.add_row(f"query {query.name}", _judged(query.verdict, dry_run=query.dry_run), query.message or value)
-    for job in checks.jobs:
-        table.add_row(f"job {job.name} of step {job.step}", _judged(job.verdict, dry_run=job.dry_run), job.message)
-    golden = checks.golden
-    if golden is not None:
-        asked = f"{golden.canary_failed} of {golden.canary_asked} failed, {golden.stable_failed} of {golden.stable_asked} of stable"
-        table.add_row("golden samples", _judged(golden.verdict, dry_run=golden.dry_run), golden.message or asked)
-    if table.row_count:
-        yield table
-
-
-def _judged(verdict: str, *, dry_run: bool) -> Text:
-    return Text(f"{verdict}{' (dry run)' if dry_run else ''}", style=_STYLES.get(verdict, "yellow"))
-
-
-def _verdict(evidence: Evidence) -> Text:
-    needed = f", about {evidence.requests_needed} more requests" if evidence.requests_needed else ""
-    return Text(f"{evidence.verdict}{needed}", style=_STYLES.get(evidence.verdict, "yellow"))
-
-
-def _steps(found: ModelDeployment, now: datetime) -> Iterator[RenderableType]:
-    """`5% > [25% 1m10s of 3m] > 50% > 100%` while a rollout is under way."""
-    memory, steps = found.status.rollout, chosen(found.spec.rollout, found.spec.replicas or 1).steps
-    if memory is None or found.status.canary is None or not steps:
-        return
-    text = Text("steps  ")
-    for index, step in enumerate(steps):
-        if index == memory.step:
-            since = memory.step_started_at or now
-            text.append(f"[{step.weight}% {show(now - since)} of {show(duration(step.duration))}]", style="bold yellow")
-        else:
-            text.append(f"{step.weight}%{' approval' if step.approval else ''}", style="green" if index < memory.step else "dim")
-        text.append(" > ", style="dim")
-    text.append("100%", style="bold yellow" if memory.step >= len(steps) else "dim")
-    yield text
-
-
-def _retiring(status: ModelDeploymentStatus) -> Iterator[RenderableType]:
-    if status.retiring is not None:
-        until = status.retiring.until.astimezone().strftime("%H:%M:%S")
-        yield Text(f"the pods of version {status.retiring.version} stay until {until}: until then a rollback is instant", style="dim")
-
-
-def _conditions(conditions: tuple[Condition, ...]) -> Iterator[RenderableType]:
-    if not conditions:
-        return
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("CONDITION", "STATUS", "REASON", "SINCE"):
-        table.add_column(column)
-    for condition in conditions:
-        since = condition.last_transition_time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        table.add_row(condition.type, condition.status, condition.reason, since)
-    yield table
-
-
-def _request(status: ModelDeploymentStatus) -> Iterator[RenderableType]:
-    if status.request is not None:
-        message = f": {status.request.message}" if status.request.message else ""
-        yield Text(f"last request {status.request.value}: {status.request.outcome}{message}", style="dim")
+def draw(seen: Sequence[ModelView], now: datetime, width: int, namespace: str) -> RenderableType:
+    """One tree a ModelDeployment."""
+    if not seen:
+        return Text(f"no ModelDeployments in the namespace {namespace}")
+    return Group(*(picture.render(each, now, width) for each in seen))

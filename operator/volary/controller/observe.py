@@ -32,7 +32,7 @@ from volary.adapters.cluster import (
 from volary.adapters.prometheus import Prometheus
 from volary.adapters.scrape import Scraper, Target
 from volary.api.v1alpha1 import ModelDeployment, ModelDeploymentStatus
-from volary.common.names import COMPONENT_LABEL, MODEL_LABEL, REQUEST_ANNOTATION, REQUEST_LABEL, SERVER_PORT
+from volary.common.names import COMPONENT_LABEL, MODEL_LABEL, REQUEST_ANNOTATION, REQUEST_LABEL
 from volary.common.reasons import Reason
 from volary.common.settings import Settings
 from volary.controller.routing import Routes
@@ -338,9 +338,9 @@ def _strangers(bodies: Iterable[Body], workloads: Sequence[Workload]) -> tuple[P
 
 
 def _targets(revision: Revision, candidates: Iterable[Pod]) -> list[Target]:
-    metrics = registry.find(revision.runtime.name).metrics
+    runtime = registry.find(revision.runtime.name)
     return [
-        Target(uid=pod.uid, revision=revision.id, url=agents.url(pod.ip, SERVER_PORT), metrics=metrics, restarts=pod.restarts)
+        Target(uid=pod.uid, revision=revision.id, url=agents.url(pod.ip, runtime.port), metrics=runtime.metrics, restarts=pod.restarts)
         for pod in candidates
         if pod.ip
     ]

@@ -28,7 +28,6 @@ from volary.runtimes import registry
 from volary.runtimes.runtime import Body, Served
 
 _NOBODY = 65532
-_GRACE_SECONDS = 45  # the server's drain delay and the longest answer fit in
 _FETCH_SECONDS = 86_400  # the progress deadline decides how long a bundle may take, not the kubelet
 _OPTIONAL_KEYS = {"AWS_SESSION_TOKEN"}
 
@@ -42,7 +41,7 @@ def model_template(name: str, revision: Revision) -> Body:
         "spec": _pod(revision.model.storage)
         | placement.spec(own, {MODEL_LABEL: name, REVISION_LABEL: revision.id})
         | {
-            "terminationGracePeriodSeconds": _GRACE_SECONDS,
+            "terminationGracePeriodSeconds": registry.find(revision.runtime.name).grace,
             "initContainers": [_agent(revision)],
             "containers": [_server(revision)],
             "volumes": [{"name": "models", "emptyDir": {}}, _tmp_volume(), *_split_volume(name, revision)],

@@ -44,7 +44,6 @@ from volary.common.names import (
     REQUEST_LABEL,
     REVISION_LABEL,
     REVISIONS_FILE,
-    SERVER_PORT,
     SERVICE_GRPC_PORT,
     SERVICE_PORT,
     WRITTEN_ANNOTATION,
@@ -174,7 +173,7 @@ def _service(desired: Desired, name: str, more: dict[str, str], selector: dict[s
         "spec": {
             "selector": selector,
             "ports": [
-                {"name": "http", "port": SERVICE_PORT, "targetPort": SERVER_PORT, "protocol": "TCP"},
+                {"name": "http", "port": SERVICE_PORT, "targetPort": "http", "protocol": "TCP"},
                 # Proxies must be told that it is HTTP/2 without TLS.
                 {"name": "grpc", "port": SERVICE_GRPC_PORT, "targetPort": GRPC_PORT, "protocol": "TCP", "appProtocol": "kubernetes.io/h2c"},
             ],

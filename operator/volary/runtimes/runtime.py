@@ -11,8 +11,6 @@ from volary.common.names import MODELS_PATH, SERVER_PORT
 
 Body = dict[str, Any]  # part of a Kubernetes object, spelled as in JSON
 
-_PORTS: Body = {"ports": [{"name": "http", "containerPort": SERVER_PORT, "protocol": "TCP"}]}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
@@ -50,11 +48,13 @@ class Runtime:
     folder: Callable[[str], str]  # version of the bundle -> directory below the model's that the server looks into
     container: Callable[[Served, str], Body]  # what is particular to its container: command, args, probes, lifecycle
     shared: Callable[[str], Body] | None = None  # model name -> the same for a server that holds several versions
+    port: int = SERVER_PORT  # of HTTP: clients, golden samples and metrics; named `http` in the pod
+    grace: int = 45  # seconds a pod may take to end: the server's drain delay and the longest answer fit in
 
     @property
     def server_url(self) -> str:
         """Where the agent in the same pod finds the server."""
-        return f"http://127.0.0.1:{SERVER_PORT}"
+        return f"http://127.0.0.1:{self.port}"
 
     def directory(self, served: Served) -> str:
         """Where the agent publishes the bundle."""
@@ -62,10 +62,13 @@ class Runtime:
 
     def server(self, served: Served) -> Body:
         """The part of the server's container that depends on the runtime; port `http` is the same for all."""
-        return self.container(served, self.directory(served)) | _PORTS
+        return self.container(served, self.directory(served)) | self._ports()
 
     def shared_server(self, model_name: str) -> Body:
         """The same for a server that is told what to hold while it runs. Raises LookupError where the runtime has none."""
         if self.shared is None:
             raise LookupError(f"{self.name.value} holds one version for the life of its pod")
-        return self.shared(model_name) | _PORTS
+        return self.shared(model_name) | self._ports()
+
+    def _ports(self) -> Body:
+        return {"ports": [{"name": "http", "containerPort": self.port, "protocol": "TCP"}]}
