@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,21 @@ class Failed(Exception):
     """The script ended with an error."""
 
 
-def run(script: str, obj: Mapping[str, Any]) -> Any:
-    """What the script returns for the object, as JSON would have it. Raises Failed."""
+@cache
+def _runtime() -> tuple[Any, Any]:
+    """Lua, and a function that loads a text into a world."""
     lua = lua51.LuaRuntime(unpack_returned_tuples=True, register_eval=False, register_builtins=False)
     # Strings have their methods by a metatable: without the library there is none.
     lua.execute("getmetatable('').__index = nil")
-    lent = lua.table()
-    for name in (*_LENT, *_LENT_TOO):
-        lent[name] = lua.globals()[name]
-    lent["obj"] = _into(lua, obj)
     load = lua.eval("function(text, world) local f, e = loadstring(text) if not f then error(e) end setfenv(f, world) return f end")
+    return lua, load
+
+
+def run(script: str, obj: Mapping[str, Any]) -> Any:
+    """What the script returns for the object, as JSON would have it. Raises Failed."""
+    lua, load = _runtime()
+    lent = lua.table_from({name: lua.globals()[name] for name in (*_LENT, *_LENT_TOO)})
+    lent["obj"] = _into(lua, obj)
     begun = time.monotonic()
     try:
         result = load(script, lent)()

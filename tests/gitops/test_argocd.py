@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.gitops import kstatus, lua, told
+from tests.gitops import kstatus, lua, testdata, told
 from volary.api.v1alpha1 import ModelDeployment, Phase
 from volary.cli import request as cli
 from volary.common.names import GROUP, KIND, REQUEST_ANNOTATION
@@ -16,7 +16,7 @@ from volary.planning import requests
 from volary.planning.requests import Verb
 
 ARGOCD = Path(__file__).resolve().parents[2] / "manifests" / "argocd"
-SCRIPTS = ARGOCD / "resource_customizations" / GROUP / KIND
+SCRIPTS = testdata.SCRIPTS
 HEALTH = lua.script(SCRIPTS / "health.lua")
 DISCOVERY = lua.script(SCRIPTS / "actions" / "discovery.lua")
 
@@ -45,10 +45,6 @@ def health(body: Any) -> dict[str, str]:
 
 def discovered(body: Any) -> dict[str, Any]:
     return lua.run(DISCOVERY, body)
-
-
-def acted(verb: Verb, body: Any) -> Any:
-    return lua.cleaned(lua.run(lua.script(SCRIPTS / "actions" / verb / "action.lua"), body), body)
 
 
 # ---- health ---------------------------------------------------------------------------------------
@@ -146,11 +142,11 @@ def test_an_action_is_enabled_exactly_where_the_planner_would_do_it() -> None:
 
 @pytest.mark.parametrize("verb", Verb)
 def test_an_action_writes_what_the_command_line_writes_and_nothing_else(verb: Verb) -> None:
-    offered = [seen for seen in told.stories() if not discovered(seen.body)[verb]["disabled"]]
-    for seen in offered:
+    offered = {seen.story: seen for seen in told.stories() if not discovered(seen.body)[verb]["disabled"]}
+    for seen in offered.values():
         found = ModelDeployment.model_validate(seen.body)
         expected = cli.wish(verb, found, None, found.metadata.resource_version)
-        after = acted(verb, seen.body)
+        after = testdata.acted(verb, seen.body)
         assert after["metadata"].pop("annotations") == {REQUEST_ANNOTATION: expected}
         assert after == seen.body
 
@@ -158,34 +154,37 @@ def test_an_action_writes_what_the_command_line_writes_and_nothing_else(verb: Ve
 @pytest.mark.parametrize("verb", [verb for verb in Verb if verb in cli._CANARY_VERBS])
 def test_an_action_without_a_canary_is_refused_as_on_the_command_line(verb: Verb) -> None:
     with pytest.raises(lua.Failed, match="no canary is under way"):
-        acted(verb, told.body({}, {"phase": "Serving"}, 1))
+        testdata.acted(verb, told.body({}, {"phase": "Serving"}, 1))
 
 
 def test_an_action_keeps_other_annotations_and_replaces_an_older_request() -> None:
     seen = next(seen for seen in told.stories() if seen.phase is Phase.CANARY)
     annotated = {**seen.body, "metadata": {**seen.body["metadata"], "annotations": {"team": "x", REQUEST_ANNOTATION: "retry@1"}}}
     canary = seen.body["status"]["canary"]["revision"]
-    assert acted(Verb.ABORT, annotated)["metadata"]["annotations"] == {"team": "x", REQUEST_ANNOTATION: f"abort:{canary}@4711"}
+    assert testdata.acted(Verb.ABORT, annotated)["metadata"]["annotations"] == {"team": "x", REQUEST_ANNOTATION: f"abort:{canary}@4711"}
 
 
-# ---- in the folders of Argo CD's own repository ----------------------------------------------------
-
-# Name in testdata -> a story and the phase whose first status it is.
-EXAMPLES = {
-    "pending": ("no_surge_and_one_pod", Phase.PENDING),
-    "checking": ("canary_in_steps", Phase.CHECKING),
-    "starting": ("canary_in_steps", Phase.STARTING),
-    "canary": ("canary_in_steps", Phase.CANARY),
-    "promoting": ("canary_in_steps", Phase.PROMOTING),
-    "serving": ("canary_in_steps", Phase.SERVING),
-    "paused": ("a_person_pauses_and_resumes", Phase.PAUSED),
-    "rolling_back": ("golden_mismatch", Phase.ROLLING_BACK),
-    "rolled_back": ("golden_mismatch", Phase.ROLLED_BACK),
-    "refused": ("refused_by_preflight", Phase.REFUSED),
-    "failed": ("the_first_version_fails", Phase.FAILED),
-}
+# ---- in the folders of Argo CD's own repository, and in its ConfigMap -------------------------------
 
 
-def test_report_of_phases(capsys: Any) -> None:
-    for phase in Phase:
-        print(phase, sorted({seen.story for seen in told.stories() if seen.phase is phase})[:6])
+def test_the_files_for_argo_cds_own_tests_are_those_of_the_stories() -> None:
+    wanted = testdata.files()
+    there = {str(path.relative_to(SCRIPTS)): path.read_text("utf-8") for path in SCRIPTS.rglob("*.yaml")}
+    assert there == wanted, "if this change is wanted: python -m tests.gitops.testdata"
+
+
+@pytest.mark.parametrize(("name", "verdict"), [("rolled_back", "Degraded"), ("paused", "Suspended"), ("serving", "Healthy"), ("secret_missing", "Progressing")])
+def test_the_files_say_what_a_reader_expects(name: str, verdict: str) -> None:
+    tests = yaml.safe_load((SCRIPTS / "health_test.yaml").read_text("utf-8"))["tests"]
+    assert next(test for test in tests if test["inputPath"] == f"testdata/{name}.yaml")["healthStatus"]["status"] == verdict
+
+
+def test_the_config_map_holds_the_scripts_as_they_are() -> None:
+    data = yaml.safe_load((ARGOCD / "argocd-cm.yaml").read_text("utf-8"))["data"]
+    actions = yaml.safe_load(data[f"resource.customizations.actions.{GROUP}_{KIND}"])
+    assert data[f"resource.customizations.health.{GROUP}_{KIND}"] == HEALTH
+    assert actions["discovery.lua"] == DISCOVERY
+    assert {each["name"]: each["action.lua"] for each in actions["definitions"]} == {
+        path.parent.name: lua.script(path) for path in SCRIPTS.glob("actions/*/action.lua")
+    }
+    assert len(data) == 2
