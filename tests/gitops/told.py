@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -23,6 +24,7 @@ class Seen:
     desired: Desired
     observed: Observed
     request_id: str
+    now: datetime
 
 
 @cache
@@ -76,6 +78,7 @@ def _seen(name: str, world: World, turn: Turn) -> Seen:
         desired=replace(turn.desired, status=turn.status, request=None),
         observed=replace(turn.observed, revisions=tuple(world.cluster.revisions.values())),
         request_id=world.request_id(),
+        now=turn.now,
     )
 
 
@@ -94,6 +97,7 @@ def _without_times(status: ModelDeploymentStatus) -> Any:
         status.observed_generation,
         status.phase,
         tuple((c.type, c.status, c.reason) for c in status.conditions),
+        status.last_rollout and status.last_rollout.ended_at,
         status.canary and status.canary.revision,
         status.stable and status.stable.revision,
         tuple((h.revision, h.promoted, h.failed) for h in status.history),
