@@ -87,9 +87,7 @@ def with_conditions(phase: str, **conditions: tuple[str, str]) -> dict[str, Any]
     return told.body({}, {"observedGeneration": 3, "phase": phase, "message": "so", "conditions": listed}, 3)
 
 
-@pytest.mark.parametrize(
-    ("reason", "verdict"), [("ApiUnavailable", "Healthy"), ("InternalError", "Healthy"), ("SpecInvalid", "Degraded")]
-)
+@pytest.mark.parametrize(("reason", "verdict"), [("ApiUnavailable", "Healthy"), ("InternalError", "Healthy"), ("SpecInvalid", "Degraded")])
 def test_trouble_degrades_only_where_a_person_must_act(reason: str, verdict: str) -> None:
     assert health(with_conditions("Serving", Ready=("True", "Serving"), Reconciled=("False", reason)))["status"] == verdict
 
@@ -173,7 +171,9 @@ def test_the_files_for_argo_cds_own_tests_are_those_of_the_stories() -> None:
     assert there == wanted, "if this change is wanted: python -m tests.gitops.testdata"
 
 
-@pytest.mark.parametrize(("name", "verdict"), [("rolled_back", "Degraded"), ("paused", "Suspended"), ("serving", "Healthy"), ("secret_missing", "Progressing")])
+@pytest.mark.parametrize(
+    ("name", "verdict"), [("rolled_back", "Degraded"), ("paused", "Suspended"), ("serving", "Healthy"), ("secret_missing", "Progressing")]
+)
 def test_the_files_say_what_a_reader_expects(name: str, verdict: str) -> None:
     tests = yaml.safe_load((SCRIPTS / "health_test.yaml").read_text("utf-8"))["tests"]
     assert next(test for test in tests if test["inputPath"] == f"testdata/{name}.yaml")["healthStatus"]["status"] == verdict

@@ -67,7 +67,12 @@ def files() -> dict[str, str]:
     found["health_test.yaml"] = _dump({"tests": [_health(name, body) for name, body in bodies.items()]})
     before = {f"actions/testdata/{name}.yaml": _dump(MOMENTS[name].body) for name in sorted({*ASKED.values(), "serving_the_first_version"})}
     after = {f"actions/testdata/{_after(verb)}": _dump(acted(verb, MOMENTS[name].body)) for verb, name in ASKED.items()}
-    return found | before | after | {"actions/action_test.yaml": _dump({"discoveryTests": list(_discovery()), "actionTests": list(_actions())})}
+    return (
+        found
+        | before
+        | after
+        | {"actions/action_test.yaml": _dump({"discoveryTests": list(_discovery()), "actionTests": list(_actions())})}
+    )
 
 
 def acted(verb: Verb, body: Mapping[str, Any]) -> Any:

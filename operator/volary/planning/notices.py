@@ -7,7 +7,7 @@ made it say so: whoever starts later makes the same notice of the same decision,
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from volary.api.v1alpha1 import Condition, HistoryEntry, ModelDeploymentStatus, Phase, RevisionStatus
@@ -29,6 +29,7 @@ class Decision(StrEnum):
     DEGRADED = "Degraded"  # a person has to act, or nothing serves
 
 
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 GOOD = frozenset({Decision.NEW_REVISION, Decision.STEP, Decision.PROMOTED})
 
 
@@ -50,19 +51,11 @@ class Notice:
         return self.at is None or now - self.at <= window
 
 
-def notices(before: ModelDeploymentStatus | None, after: ModelDeploymentStatus) -> tuple[Notice, ...]:
-    """What was decided between two statuses; all that the later one tells where nothing is known of an earlier."""
-    known = {notice.mark for notice in _told(before)} if before is not None else set()
-    return tuple(notice for notice in _told(after) if notice.mark not in known)
-
-
-def _told(status: ModelDeploymentStatus) -> Iterator[Notice]:
-    """Every decision that the status shows, in the order in which they were made."""
-    yield from (_new(entry) for entry in reversed(status.history))
-    yield from _course(status)
-    yield from _promotion(status)
-    yield from (_given_up(status, entry) for entry in reversed(status.history) if entry.failed is not None)
-    yield from _troubles(status)
+def told(status: ModelDeploymentStatus) -> tuple[Notice, ...]:
+    """Every decision that the status shows, in the order in which they were made. News are those whose mark the status before had not."""
+    new = (_new(entry) for entry in reversed(status.history))
+    failed = (_given_up(status, entry) for entry in reversed(status.history) if entry.failed is not None)
+    return (*new, *_course(status), *_promotion(status), *failed, *_troubles(status))
 
 
 def _new(entry: HistoryEntry) -> Notice:
@@ -95,7 +88,9 @@ def _course(status: ModelDeploymentStatus) -> Iterator[Notice]:
 
 
 def _of(canary: RevisionStatus, decision: Decision, key: str, reason: str, text: str, at: datetime | None) -> Notice:
-    return Notice(decision=decision, mark=key, key=key, version=canary.version, revision=canary.revision, reason=reason, message=text, at=at)
+    return Notice(
+        decision=decision, mark=key, key=key, version=canary.version, revision=canary.revision, reason=reason, message=text, at=at
+    )
 
 
 def _promotion(status: ModelDeploymentStatus) -> Iterator[Notice]:
@@ -139,7 +134,7 @@ def _failed_at(status: ModelDeploymentStatus, entry: HistoryEntry) -> datetime:
     if last is not None and last.revision == entry.revision and last.outcome != Reason.PROMOTED:
         return last.ended_at
     spoken_of = status.message.startswith(f"version {entry.version}: ")
-    return ready.last_transition_time if spoken_of and ready is not None else entry.created_at
+    return ready.last_transition_time if spoken_of and ready is not None else LONG_AGO
 
 
 def _troubles(status: ModelDeploymentStatus) -> Iterator[Notice]:

@@ -7,7 +7,13 @@ import pytest
 from tests.gitops import told
 from volary.api.v1alpha1 import ModelDeploymentStatus, Phase
 from volary.common.reasons import Reason
-from volary.planning.notices import Decision, Notice, notices, said
+from volary.planning.notices import Decision, Notice, said
+from volary.planning.notices import told as shown_by
+
+
+def notices(before: ModelDeploymentStatus | None, after: ModelDeploymentStatus) -> tuple[Notice, ...]:
+    known = {notice.mark for notice in shown_by(before)} if before is not None else set()
+    return tuple(notice for notice in shown_by(after) if notice.mark not in known)
 
 
 def tale(story: str) -> list[tuple[Notice, ...]]:
@@ -76,7 +82,9 @@ def test_who_starts_at_any_moment_finds_no_decision_that_was_not_told_and_no_oth
 
 def test_a_model_without_a_pod_that_takes_traffic_is_told_of_once() -> None:
     serving = next(seen.desired.status for seen in told.stories() if seen.phase is Phase.SERVING)
-    conditions = tuple(c.model_copy(update={"status": "False", "message": "none"}) if c.type == "Available" else c for c in serving.conditions)
+    conditions = tuple(
+        c.model_copy(update={"status": "False", "message": "none"}) if c.type == "Available" else c for c in serving.conditions
+    )
     dead = serving.model_copy(update={"conditions": conditions})
     (notice,) = notices(serving, dead)
     assert (notice.decision, notice.message) == (Decision.DEGRADED, f"version {serving.stable.version}: none")
