@@ -30,10 +30,20 @@ class Seen:
 @cache
 def stories() -> tuple[Seen, ...]:
     """Each different status once a story."""
-    return tuple(seen for name in STORIES for seen in _played(name))
+    return tuple(seen for many, _ in _all().values() for seen in many)
 
 
-def _played(name: str) -> list[Seen]:
+def worlds() -> dict[str, World]:
+    """Each story's world as it is at the end; whoever goes on with one has it for himself."""
+    return {name: world for name, (_, world) in _all().items()}
+
+
+@cache
+def _all() -> dict[str, tuple[list[Seen], World]]:
+    return {name: _played(name) for name in STORIES}
+
+
+def _played(name: str) -> tuple[list[Seen], World]:
     found: list[Seen] = []
     last: list[ModelDeploymentStatus] = []
 
@@ -44,8 +54,9 @@ def _played(name: str) -> list[Seen]:
         found.append(_seen(name, world, turn))
 
     with _listening(look):
-        STORIES[name][0]()
-    return found
+        world = STORIES[name][0]().world
+    world.listeners.clear()
+    return found, world
 
 
 class _listening:  # noqa: N801 -- reads as what it does
