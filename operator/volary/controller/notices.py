@@ -149,6 +149,8 @@ class Notices:
         """The file, if it is another one; one that cannot be used changes nothing."""
         try:
             text = self._path.read_text("utf-8")[: notify.SIZE]
+        except FileNotFoundError:
+            text, plan, why = "", Plan(), ""  # the Secret is optional: nobody is told
         except (OSError, UnicodeDecodeError) as error:
             text, plan = type(error).__name__, None
             why = f"cannot be read ({type(error).__name__})"

@@ -238,15 +238,28 @@ def test_another_file_is_taken_over_and_a_bad_one_is_not(stage: Stage, caplog: p
         stage.path.write_text(f"endpoints: [{{name: x, url: '{TOKEN}'}}]")
         operator.reread()
         operator.reread()
-        stage.path.unlink()
-        operator.reread()
         stage.sees(operator)
         await stage.gets(len(DECISIONS))
 
     play(operator, story)
     assert stage.box.decisions("chat") == DECISIONS
-    assert [record.getMessage() for record in caplog.records].count("the file of receivers stays as it was") == 2
+    assert [record.getMessage() for record in caplog.records].count("the file of receivers stays as it was") == 1
     assert TOKEN not in json.dumps([str(record.__dict__) for record in caplog.records])
+
+
+def test_without_a_file_nobody_is_told_and_one_that_comes_later_is_used(stage: Stage) -> None:
+    stage.path.unlink()
+    operator = stage.operator()
+
+    async def story() -> None:
+        stage.sees(operator, until=2)
+        stage.path.write_text(FILE)
+        operator.reread()
+        stage.sees(operator)
+        await stage.gets(1)
+
+    play(operator, story)
+    assert stage.box.decisions()[-1] == "RolledBack"
 
 
 def test_waits_grow_to_a_minute_with_jitter() -> None:
