@@ -29,6 +29,7 @@ check: venv ## lint, types, import contracts, generated files: seconds
 	@$(BIN)/lint-imports --no-logo 2>&1 | tail -n 3
 	@$(BIN)/volary crd --check
 	@$(BIN)/python -m monitoring --check
+	@$(BIN)/python manifests/argocd/generate.py --check
 
 unit: venv ## fast tests: under a minute, no cluster
 	@$(BIN)/python -m pytest -m "not cluster and not convert" -q -n auto
@@ -61,6 +62,7 @@ bench-pull: venv ## pull beside s5cmd and KServe's storage initializer (ARGS="--
 generate: venv ## CRD, chart copies, dashboards and reference pages from the types
 	@$(BIN)/volary crd --write
 	@$(BIN)/python -m monitoring --write
+	@$(BIN)/python manifests/argocd/generate.py
 
 format: venv ## ruff
 	@$(BIN)/ruff format -q .

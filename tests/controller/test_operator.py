@@ -349,7 +349,7 @@ def test_frozen_beyond_its_term_it_writes_nothing_when_it_wakes_up() -> None:
             async with asyncio.timeout(20):  # it finds out at its next renewal
                 while b"lease lost" not in (line := await one.stderr.readline()):
                     assert line
-            assert await status(cluster, namespace) == {}
+            assert await status(cluster, namespace) == {"observedGeneration": -1}  # as the schema says of one that nobody has written
             assert await cluster.list(JOBS, namespace) == []
             assert await holder(cluster, namespace) == "other"
 

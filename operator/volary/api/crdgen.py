@@ -93,7 +93,8 @@ def root(model: type[BaseModel]) -> Schema:
         "properties": {
             **{name: dict(schema) for name, schema in _OBJECT.items()},
             "spec": structural(whole["properties"]["spec"], definitions, defaults=True),
-            "status": structural(whole["properties"]["status"], definitions, defaults=False),
+            # An object nobody has looked at yet: kstatus, and so Flux, takes silence for success.
+            "status": structural(whole["properties"]["status"], definitions, defaults=False) | {"default": {"observedGeneration": -1}},
         },
         **rules,
     }

@@ -41,6 +41,7 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
         "alias": Verb("volary.cli.alias", "names that point at versions"),
         "diff": Verb("volary.cli.diff", "what changed between two bundles"),
         "history": Verb("volary.cli.history", "the versions of a model and what each one changed"),
+        "set-version": Verb("volary.cli.set_version", "write another version into a manifest in Git"),
         "gc": Verb("volary.cli.gc", "delete blobs that no version needs"),
         "inspect": Verb("volary.cli.inspect", "show what a bundle holds"),
         "pull": Verb("volary.cli.pull", "download and verify a version", "agent"),

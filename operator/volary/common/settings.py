@@ -31,6 +31,7 @@ class Settings:
     lease_name: str = "volary"
     identity: str = ""  # of this process among its replicas; empty: host name and a random part
     relist: float = 300.0  # seconds between two looks at everything
+    notify: str = ""  # file of the receivers of notices, mounted from a Secret; empty: nobody is told
     silence: float = 50.0  # seconds without an event after which a watch is compared with a list
 
     @property
@@ -60,6 +61,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         lease_name=environment.get("VOLARY_LEASE_NAME") or defaults.lease_name,
         identity=environment.get("POD_NAME", ""),
         relist=_number(environment, "VOLARY_RELIST_SECONDS", defaults.relist, least=1),
+        notify=environment.get("VOLARY_NOTIFY_FILE", ""),
         silence=_number(environment, "VOLARY_SILENCE_SECONDS", defaults.silence, least=1),
     )
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from pathlib import Path
 
 import aiohttp
 
@@ -21,6 +22,7 @@ from volary.adapters import agents, golden
 from volary.adapters.cluster import Cluster, Kind
 from volary.adapters.kubeconfig import Connection, connect
 from volary.adapters.lease import ClusterLease
+from volary.adapters.notify import HttpPost
 from volary.adapters.prometheus import HttpPrometheus
 from volary.adapters.scrape import HttpScraper
 from volary.common.errors import VolaryError
@@ -31,6 +33,7 @@ from volary.controller.census import Census
 from volary.controller.events import Events
 from volary.controller.leader import Fenced, Leader
 from volary.controller.meters import Meters, Readings
+from volary.controller.notices import Notices
 from volary.controller.observe import SURVEYED, Observer, Outsiders
 from volary.controller.queue import Queue
 from volary.controller.reconcile import Reconciler
@@ -86,6 +89,7 @@ class App:
         outsiders = Outsiders(HttpPrometheus(session, settings.prometheus), golden.HttpAgents(session))
         observer = Observer(writer, HttpScraper(session), settings, agents.HttpAgents(session), outsiders, survey)
         reconciler = Reconciler(writer, observer, Events(writer, wall_clock, self.identity), wall_clock)
+        self.notices = self._herald(session)
         self.workers = [Worker(self.queue, reconciler, meters, self.census, wall_clock, self.leader) for _ in range(settings.workers)]
 
     @classmethod
@@ -128,7 +132,8 @@ class App:
         await self._stopping.wait()
 
     def _parts(self) -> list[Coroutine[None, None, None]]:
-        return [self._watch(), *([self.leader.run(self._term)] if self.leader else [])]
+        told = [self.notices.run()] if self.notices else []
+        return [self._watch(), *told, *([self.leader.run(self._term)] if self.leader else [])]
 
     async def _watch(self) -> None:
         """Lists before it watches: kopf looks only once for the kinds there are."""
@@ -150,6 +155,8 @@ class App:
     def _see(self, seen: Sight) -> None:
         self.meters.event(seen.kind.plural)
         self.watchdog.hear(seen)
+        if self.notices is not None and seen.body is not None:
+            self.notices.see(seen.body["metadata"], seen.body.get("status"), deleted=seen.deleted)
 
     def _watch_anew(self, deaf: Kind) -> None:
         self.meters.deaf(deaf.plural)
@@ -158,6 +165,8 @@ class App:
     def _term(self) -> None:
         """A new term: much may have happened since this process last wrote."""
         self.watchdog.relist_soon()
+        if self.notices is not None:
+            self.notices.begin()
 
     def _verdict(self, failed: set[asyncio.Task[None]]) -> int:
         for task in failed:
@@ -177,6 +186,12 @@ class App:
 
     def _leads(self) -> bool:
         return self.leader is None or self.leader.holds
+
+    def _herald(self, session: aiohttp.ClientSession) -> Notices | None:
+        leader = self.leader
+        if not self.settings.notify:
+            return None
+        return Notices(Path(self.settings.notify), HttpPost(session), lambda: leader is None or leader.holds, wall_clock, random.random)
 
     def _measure(self) -> None:
         self.meters.read(

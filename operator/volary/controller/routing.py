@@ -79,7 +79,7 @@ class Routes:
         users = asked.http_route.name if asked and asked.http_route else None
         own = asked is not None and users is None
         try:
-            if not own and (before is None or before.own) and (before or desired.status.observed_generation == 0):
+            if not own and (before is None or before.own) and (before or desired.status.observed_generation <= 0):
                 body = await self._get(desired, desired.name)
                 return LeftRoute(name=desired.name, own=True) if body is not None and _controlled(body, desired.uid) else None
             if before is not None and not before.own and before.name != users:

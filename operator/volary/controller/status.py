@@ -10,7 +10,7 @@ from datetime import datetime
 
 from volary.adapters.cluster import MODEL_DEPLOYMENTS, Body, Cluster
 from volary.api.v1alpha1 import Condition, ModelDeploymentStatus, Phase
-from volary.common.errors import VolaryError
+from volary.common.errors import Refused, VolaryError
 from volary.controller.observe import Unreadable
 from volary.planning.model import Desired
 
@@ -46,10 +46,14 @@ async def refuse(cluster: Cluster, found: Unreadable, refused: ModelDeploymentSt
 
 
 def with_trouble(desired: Desired, status: ModelDeploymentStatus, failure: VolaryError, now: datetime) -> ModelDeploymentStatus:
-    """The status of a plan that could not be carried out to its end."""
+    """The status of a plan that could not be carried out to its end. Where only a person can mend that, it does not go on by itself."""
     cause = (failure.reason, failure.message)
-    trouble = _condition(desired.status.conditions, RECONCILED, "False", cause, desired.generation, now)
-    conditions = (*(condition for condition in status.conditions if condition.type != RECONCILED), trouble)
+    told = {"Reconciling": "False", "Stalled": "True"} if isinstance(failure, Refused) else {}
+    changed = [
+        _condition(desired.status.conditions, kind, value, cause, desired.generation, now)
+        for kind, value in {**told, RECONCILED: "False"}.items()
+    ]
+    conditions = (*(condition for condition in status.conditions if condition.type not in {*told, RECONCILED}), *changed)
     kept = {"request": desired.status.request, "route": desired.status.route}  # whatever is recorded of them may not have come about
     return status.model_copy(update={"message": failure.message, **kept, "conditions": conditions})
 

@@ -45,6 +45,7 @@ class Sight:
     version: str
     deleted: bool
     key: Key | None  # of the ModelDeployment; None: a label was removed
+    body: Any = None  # of a ModelDeployment
 
 
 class Backoffs:
@@ -64,7 +65,9 @@ def sight(kind: Kind, body: Any, deleted: bool) -> Sight:  # noqa: FBT001 -- wha
     namespace, name = metadata["namespace"], metadata["name"]
     owner = name if kind is MODEL_DEPLOYMENTS else (metadata.get("labels") or {}).get(MODEL_LABEL)
     version = str(metadata.get("resourceVersion", ""))
-    return Sight(kind=kind, namespace=namespace, name=name, version=version, deleted=deleted, key=(namespace, owner) if owner else None)
+    key = (namespace, owner) if owner else None
+    whole = body if kind is MODEL_DEPLOYMENTS else None
+    return Sight(kind=kind, namespace=namespace, name=name, version=version, deleted=deleted, key=key, body=whole)
 
 
 def settings() -> kopf.OperatorSettings:
@@ -131,6 +134,8 @@ async def _metadata_only(request: aiohttp.ClientRequest, handler: aiohttp.Client
 
     A list and a watch name it differently. Source: Kubernetes API concepts, "Metadata-only fetches".
     """
+    if request.url.path.endswith(f"/{MODEL_DEPLOYMENTS.plural}"):
+        return await handler(request)  # notices are told out of its status
     kind = "PartialObjectMetadata" if request.url.query.get("watch") == "true" else "PartialObjectMetadataList"
     request.headers["Accept"] = f"application/json;as={kind};g=meta.k8s.io;v=v1,application/json"
     return await handler(request)

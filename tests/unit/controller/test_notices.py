@@ -1,0 +1,267 @@
+"""Notices on their way: once each, in order, again where it failed, and never in anybody's way."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.gitops import told
+from volary.adapters.notify import Attempt, Endpoint, Message, Outcome
+from volary.controller import notices as module
+from volary.controller.notices import AGAIN, KEPT, QUEUE, Notices, backoff
+
+TOKEN = "T0KEN-in-a-url"
+FILE = f"endpoints: [{{name: audit, url: 'https://events.example/{TOKEN}'}}]"
+SEEN = [seen for seen in told.stories() if seen.story == "errors_roll_back"]
+DECISIONS = ["NewRevision", "Promoted", "NewRevision", "Step", "RolledBack"]
+
+
+@dataclass
+class Box:
+    """`Post` that keeps what it gets; `answers` come first."""
+
+    answers: list[Attempt] = field(default_factory=list)
+    got: list[tuple[str, Message]] = field(default_factory=list)
+    dead: set[str] = field(default_factory=set)
+
+    async def deliver(self, endpoint: Endpoint, message: Message, cluster: str) -> Attempt:
+        if endpoint.name in self.dead:
+            return Attempt(Outcome.FAILED, "dead")
+        self.got.append((endpoint.name, message))
+        return self.answers.pop(0) if self.answers else Attempt(Outcome.DELIVERED)
+
+    def decisions(self, name: str = "audit") -> list[str]:
+        return [message.decision.value for receiver, message in self.got if receiver == name]
+
+
+@dataclass
+class Stage:
+    path: Path
+    box: Box
+    leads: bool = True
+    now: Any = SEEN[0].now
+    notices: Any = None
+
+    def operator(self) -> Notices:
+        """One process."""
+        return Notices(self.path, self.box, lambda: self.leads, lambda: self.now, lambda: 0.0)
+
+    def sees(self, operator: Notices, *, until: int | None = None, uid: str = "u-1", name: str = "fraud") -> None:
+        for seen in SEEN[:until]:
+            self.now = seen.now
+            metadata = {"namespace": "shop", "name": name, "uid": uid, "generation": 1}
+            operator.see(metadata, seen.body["status"], deleted=False)
+
+    async def gets(self, count: int) -> None:
+        async with asyncio.timeout(5):
+            while len(self.box.got) < count:  # noqa: ASYNC110 -- the condition is elsewhere
+                await asyncio.sleep(0.002)
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    monkeypatch.setattr(module, "FIRST_BACKOFF", 0.001)
+    (tmp_path / "notify.yaml").write_text(FILE)
+    return Stage(tmp_path / "notify.yaml", Box())
+
+
+def play(operator: Notices, story: Callable[[], Awaitable[None]]) -> None:
+    async def whole() -> None:
+        running = asyncio.create_task(operator.run())
+        await asyncio.sleep(0)
+        try:
+            await story()
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(whole())
+
+
+def test_a_story_is_told_in_order_and_once(stage: Stage) -> None:
+    operator = stage.operator()
+
+    async def story() -> None:
+        stage.sees(operator)
+        stage.sees(operator, until=0)
+        await stage.gets(len(DECISIONS))
+        operator.see({"namespace": "shop", "name": "fraud", "uid": "u-1"}, SEEN[-1].body["status"], deleted=False)
+        await asyncio.sleep(0.01)
+
+    play(operator, story)
+    assert stage.box.decisions() == DECISIONS
+    assert len({message.id for _, message in stage.box.got}) == len(DECISIONS)
+
+
+def test_what_failed_comes_again_before_what_follows(stage: Stage) -> None:
+    stage.box.answers = [Attempt(Outcome.FAILED, "status 503", 0.001)] * 3
+    operator = stage.operator()
+
+    async def story() -> None:
+        stage.sees(operator)
+        await stage.gets(len(DECISIONS) + 3)
+
+    play(operator, story)
+    assert stage.box.decisions() == [*["NewRevision"] * 3, *DECISIONS]
+    assert len({message.id for _, message in stage.box.got[:4]}) == 1
+
+
+def test_what_is_refused_does_not_come_again(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    stage.box.answers = [Attempt(Outcome.REFUSED, "status 404")]
+    operator = stage.operator()
+
+    async def story() -> None:
+        stage.sees(operator)
+        await stage.gets(len(DECISIONS))
+
+    play(operator, story)
+    assert stage.box.decisions() == DECISIONS
+    assert "not told: status 404" in caplog.text
+
+
+def test_what_is_too_old_is_given_up(stage: Stage) -> None:
+    stage.box.dead = {"audit"}
+    operator = stage.operator()
+
+    async def story() -> None:
+        stage.sees(operator)
+        stage.now += KEPT + timedelta(seconds=1)
+        async with asyncio.timeout(5):
+            while operator._receivers["audit"].waiting:  # noqa: ASYNC110 -- the condition is elsewhere
+                await asyncio.sleep(0.002)
+
+    play(operator, story)
+    assert stage.box.got == []
+
+
+def test_a_dead_receiver_keeps_nobody_waiting_and_loses_its_oldest(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "QUEUE", 3)
+    stage.path.write_text("endpoints: [{name: dead, url: 'https://x'}, {name: audit, url: 'https://y'}]")
+    stage.box.dead = {"dead"}
+    operator = stage.operator()
+
+    async def story() -> None:
+        for each in range(4):
+            stage.sees(operator, uid=f"u-{each}", name=f"m-{each}")
+            await stage.gets(len(DECISIONS) * (each + 1) - 2 * (each + 1))
+
+    play(operator, story)
+    assert len(operator._receivers["dead"].waiting) == 3
+    assert operator._receivers["dead"].waiting[-1][1].name == "m-3"
+    assert QUEUE == 1000
+
+
+def test_an_operator_that_starts_tells_again_what_was_just_decided_with_the_same_id(stage: Stage) -> None:
+    first, second = stage.operator(), stage.operator()
+
+    async def story() -> None:
+        stage.sees(first)
+        await stage.gets(len(DECISIONS))
+
+    async def again() -> None:
+        stage.now = SEEN[-1].now + timedelta(minutes=1)
+        second.see({"namespace": "shop", "name": "fraud", "uid": "u-1"}, SEEN[-1].body["status"], deleted=False)
+        await stage.gets(len(DECISIONS) + 1)
+
+    play(first, story)
+    ids = {message.id for _, message in stage.box.got}
+    play(second, again)
+    later = stage.box.got[len(DECISIONS) :]
+    assert "RolledBack" in {message.decision for _, message in later}
+    assert {message.id for _, message in later} <= ids
+
+
+def test_an_operator_that_starts_does_not_tell_old_stories(stage: Stage) -> None:
+    operator = stage.operator()
+
+    async def story() -> None:
+        stage.now = SEEN[-1].now + timedelta(hours=1)
+        operator.see({"namespace": "shop", "name": "fraud", "uid": "u-1"}, SEEN[-1].body["status"], deleted=False)
+        await asyncio.sleep(0.01)
+
+    play(operator, story)
+    assert stage.box.got == []
+
+
+def test_who_does_not_lead_holds_his_tongue_until_he_does(stage: Stage) -> None:
+    operator = stage.operator()
+    stage.leads = False
+
+    async def story() -> None:
+        stage.sees(operator)
+        await asyncio.sleep(0.01)
+        assert stage.box.got == []
+        stage.leads = True
+        operator.begin()
+        await stage.gets(1)
+
+    play(operator, story)
+    assert stage.box.decisions()[-1] == "RolledBack"
+    assert all(stage.now - message.at <= AGAIN for _, message in stage.box.got)
+
+
+def test_a_model_that_is_created_anew_is_another_one(stage: Stage) -> None:
+    operator = stage.operator()
+
+    async def story() -> None:
+        stage.sees(operator)
+        operator.see({"namespace": "shop", "name": "fraud", "uid": "u-1"}, None, deleted=True)
+        stage.sees(operator, uid="u-2")
+        await stage.gets(2 * len(DECISIONS))
+
+    play(operator, story)
+    assert len({message.id for _, message in stage.box.got}) == 2 * len(DECISIONS)
+
+
+@pytest.mark.parametrize("status", [None, {}, {"phase": "Dreaming"}, {"history": 3}])
+def test_a_status_that_says_nothing_is_no_news(stage: Stage, status: Any) -> None:
+    stage.operator().see({"namespace": "shop", "name": "fraud", "uid": "u-1"}, status, deleted=False)
+    assert stage.box.got == []
+
+
+# ---- the file -------------------------------------------------------------------------------------
+
+
+def test_another_file_is_taken_over_and_a_bad_one_is_not(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    operator = stage.operator()
+
+    async def story() -> None:
+        stage.path.write_text(FILE.replace("name: audit", "name: chat"))
+        operator.reread()
+        stage.path.write_text(f"endpoints: [{{name: x, url: '{TOKEN}'}}]")
+        operator.reread()
+        operator.reread()
+        stage.sees(operator)
+        await stage.gets(len(DECISIONS))
+
+    play(operator, story)
+    assert stage.box.decisions("chat") == DECISIONS
+    assert [record.getMessage() for record in caplog.records].count("the file of receivers stays as it was") == 1
+    assert TOKEN not in json.dumps([str(record.__dict__) for record in caplog.records])
+
+
+def test_without_a_file_nobody_is_told_and_one_that_comes_later_is_used(stage: Stage) -> None:
+    stage.path.unlink()
+    operator = stage.operator()
+
+    async def story() -> None:
+        stage.sees(operator, until=2)
+        stage.path.write_text(FILE)
+        operator.reread()
+        stage.sees(operator)
+        await stage.gets(1)
+
+    play(operator, story)
+    assert stage.box.decisions()[-1] == "RolledBack"
+
+
+def test_waits_grow_to_a_minute_with_jitter() -> None:
+    assert [backoff(n, 0.0) for n in (1, 2, 3, 7, 50)] == [1, 2, 4, 60, 60]
+    assert backoff(50, 0.999) == pytest.approx(30, abs=0.1)
