@@ -28,6 +28,7 @@ check: venv ## lint, types, import contracts, generated files: seconds
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo 2>&1 | tail -n 3
 	@$(BIN)/volary crd --check
+	@$(BIN)/python helm/schema.py --check
 
 unit: venv ## fast tests: under a minute, no cluster
 	@$(BIN)/python -m pytest -m "not cluster and not convert" -q -n auto
@@ -59,6 +60,7 @@ bench-pull: venv ## pull beside s5cmd and KServe's storage initializer (ARGS="--
 
 generate: venv ## CRD, chart copies and reference pages from the types
 	@$(BIN)/volary crd --write
+	@$(BIN)/python helm/schema.py
 
 format: venv ## ruff
 	@$(BIN)/ruff format -q .
