@@ -30,6 +30,7 @@ check: venv ## lint, types, import contracts, generated files: seconds
 	@$(BIN)/volary crd --check
 	@$(BIN)/python -m monitoring --check
 	@$(BIN)/python manifests/argocd/generate.py --check
+	@$(BIN)/python helm/schema.py --check
 
 unit: venv ## fast tests: under a minute, no cluster
 	@$(BIN)/python -m pytest -m "not cluster and not convert" -q -n auto
@@ -63,6 +64,7 @@ generate: venv ## CRD, chart copies, dashboards and reference pages from the typ
 	@$(BIN)/volary crd --write
 	@$(BIN)/python -m monitoring --write
 	@$(BIN)/python manifests/argocd/generate.py
+	@$(BIN)/python helm/schema.py
 
 format: venv ## ruff
 	@$(BIN)/ruff format -q .

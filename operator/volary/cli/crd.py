@@ -54,7 +54,7 @@ def generated() -> dict[str, str]:
     """Path in the repository -> what must stand there."""
     return {
         f"crds/{_FILE}": definition(),
-        f"helm/volary/crds/{_FILE}": definition(),
+        f"helm/volary/files/crds/{_FILE}": definition(),
         "docs/reference.md": reference.fields(),
         "docs/reasons.md": reference.reasons(),
         "docs/metrics.md": families.page(),

@@ -1,0 +1,69 @@
+"""`helm test`: the operator is ready, the API server takes a ModelDeployment; with a spec the model serves, and goes."""
+
+import json
+import os
+import ssl
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+HOST = f"https://{os.environ['KUBERNETES_SERVICE_HOST']}:{os.environ['KUBERNETES_SERVICE_PORT']}"
+NAMESPACE = os.environ["NAMESPACE"]
+NAME = os.environ["NAME"]
+SPEC = json.loads(os.environ["SPEC"])
+SMALLEST = {"model": {"uri": "s3://models/helm-test", "version": "1.0.0"}, "runtime": {"name": "onnxruntime"}}
+MODELS = f"/apis/serving.volary.dev/v1alpha1/namespaces/{NAMESPACE}/modeldeployments"
+DEADLINE = time.monotonic() + float(os.environ["TIMEOUT"])
+
+
+def ask(method, path, body=None):
+    """What the API server answers, as JSON."""
+    request = urllib.request.Request(HOST + path, method=method, data=json.dumps(body).encode() if body else None)
+    request.add_header("Authorization", f"Bearer {(ACCOUNT / 'token').read_text()}")
+    request.add_header("Content-Type", "application/json")
+    trust = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
+    with urllib.request.urlopen(request, context=trust, timeout=10) as answer:
+        return json.load(answer)
+
+
+def until(what, look):
+    """Ask again every second; the end of the time is an error that tells what was seen last."""
+    while not (seen := look())[0]:
+        if time.monotonic() > DEADLINE:
+            sys.exit(f"not in time: {what}; last seen: {seen[1]}")
+        time.sleep(1)
+    print(f"{what}: {seen[1]}", flush=True)
+
+
+def ready():
+    status = ask("GET", f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{NAME}").get("status", {})
+    return status.get("readyReplicas", 0) > 0, f"{status.get('readyReplicas', 0)} ready"
+
+
+def serving():
+    status = ask("GET", f"{MODELS}/{NAME}-test").get("status", {})
+    if status.get("phase") in {"Refused", "Failed"}:
+        sys.exit(f"{status['phase']}: {json.dumps(status.get('conditions'))}")
+    return status.get("phase") == "Serving", status.get("phase", "no status")
+
+
+def model(spec):
+    body = {"apiVersion": "serving.volary.dev/v1alpha1", "kind": "ModelDeployment", "metadata": {"name": f"{NAME}-test"}}
+    return {**body, "spec": spec}
+
+
+try:
+    until("the operator is ready", ready)
+    ask("POST", f"{MODELS}?dryRun=All", model(SPEC or SMALLEST))
+    print("the API server takes a ModelDeployment")
+    if SPEC:
+        ask("POST", MODELS, model(SPEC))
+        try:
+            until("the model serves", serving)
+        finally:
+            ask("DELETE", f"{MODELS}/{NAME}-test")
+except urllib.error.HTTPError as error:
+    sys.exit(f"{error.url}: {error.code} {error.read().decode(errors='replace')}")
