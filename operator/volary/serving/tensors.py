@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from volary.bundle.manifest import Tensor
 from volary.bundle.tensors import Datatype
+from volary.serving import brain
 
 Array = NDArray[Any]
 
@@ -46,8 +47,8 @@ def _integer(dtype: type[np.integer[Any]]) -> _Codec:
     return _Codec(np.dtype(dtype), frozenset({int}), f"an integer from {info.min} to {info.max}", int(info.min), int(info.max))
 
 
-def _floating(dtype: type[np.floating[Any]]) -> _Codec:
-    most = float(np.finfo(dtype).max)
+def _floating(dtype: type[np.floating[Any]], most: float = math.inf) -> _Codec:
+    most = min(most, float(np.finfo(dtype).max))
     expected = f"a number from {-most:g} to {most:g}, or null for NaN"
     return _Codec(np.dtype(dtype), frozenset({float, int, NoneType}), expected, -most, most)
 
@@ -66,15 +67,14 @@ _CODECS: Mapping[Datatype, _Codec] = MappingProxyType(
         Datatype.FP16: _floating(np.float16),
         Datatype.FP32: _floating(np.float32),
         Datatype.FP64: _floating(np.float64),
+        Datatype.BF16: _floating(np.float32, brain.MOST),
         Datatype.BYTES: _Codec(np.dtype(np.object_), frozenset({str}), "a string"),
     }
 )
 
-DATATYPES = frozenset(_CODECS)  # those we can serve; numpy has no BF16
-
 
 def dtype(datatype: Datatype) -> np.dtype[Any]:
-    """How numpy holds it."""
+    """How numpy holds it; BF16 as FP32."""
     return _CODECS[datatype].dtype
 
 
@@ -95,7 +95,7 @@ def decode(expected: Tensor, found: Mapping[str, Any]) -> Array:
         data = _flatten(data, shape)
     if len(data) != (count := math.prod(shape)):
         raise TensorInvalid("data", f"{len(data)} elements", f"{count} for shape {shape}")
-    return _convert(codec, data).reshape(shape)
+    return _convert(codec, data, expected.datatype).reshape(shape)
 
 
 def encode(declared: Tensor, array: Array) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def _flatten(rows: list[Any], shape: list[int]) -> list[Any]:
     return rows
 
 
-def _convert(codec: _Codec, flat: list[Any]) -> Array:
+def _convert(codec: _Codec, flat: list[Any], datatype: Datatype) -> Array:
     # numpy would take "1.5" and true for numbers, so types are proved first: 11 ns an element, parsing takes 40.
     if not set(map(type, flat)) <= codec.types:
         raise _first_wrong(codec, flat)
@@ -153,7 +153,9 @@ def _convert(codec: _Codec, flat: list[Any]) -> Array:
             array = np.array(flat, dtype=codec.dtype)
     except OverflowError:
         raise _first_wrong(codec, flat) from None
-    # JSON holds no infinity, so one can only come from a number too large for FP16 or FP32.
+    if datatype is Datatype.BF16:
+        array = brain.widen(brain.narrow(array))
+    # JSON holds no infinity, so one can only come from a number too large for FP16, BF16 or FP32.
     if codec.dtype.kind == "f" and np.isinf(array).any():
         raise _first_wrong(codec, flat)
     return array
