@@ -2,29 +2,20 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import cycle
 from time import perf_counter
 
-from volary.common import durations
-from volary.common.names import SYNTHETIC_HEADER
-from volary.serving import metrics, protocol, reply, rotation
-from volary.serving.encoding import ENCODINGS, inflate
+from volary.serving import headers, metrics, protocol, reply, rotation
+from volary.serving.encoding import inflate
+from volary.serving.headers import PIN, Headers
 from volary.serving.metrics import Registry
 from volary.serving.protocol import Call, Rejected, Schema
-from volary.serving.reply import JSON, ClientGone, Message, Receive, Reply, Send
+from volary.serving.reply import OCTETS, ClientGone, Message, Receive, Reply, Send
 from volary.serving.served import Served
 from volary.serving.tensors import Array, show
 
-Headers = Iterable[tuple[bytes, bytes]]
 Pick = Callable[[Headers], Served | None]
-
-PIN = b"x-volary-revision"  # header of a request that is for one revision or version
-TIMEOUT = b"x-request-timeout"  # header: how long the request may wait for its turn, such as 250ms or 1.5 (seconds)
-_SYNTHETIC = SYNTHETIC_HEADER.encode()
-_LOOPBACK = "127.0.0.1"
-# What `curl -d` says of JSON unless told otherwise is let through: the body decides.
-_CONTENT_TYPES = (JSON, b"", b"application/x-www-form-urlencoded")
 
 
 class App:
@@ -126,7 +117,7 @@ class App:
         served.in_flight += 1
         self.arrived += 1
         try:
-            synthetic = _is_synthetic(scope)
+            synthetic = headers.is_synthetic(scope)
             fault: Rejected | None = None
             try:
                 answer = await self._infer(served, scope, receive, counted=not synthetic)
@@ -141,7 +132,7 @@ class App:
             served.in_flight -= 1
 
     async def _infer(self, served: Served, scope: Message, receive: Receive, *, counted: bool) -> Reply:
-        encoding, deadline = _check_headers(scope["headers"], self._body_limit, self.timeout)
+        encoding, deadline, json_length = headers.check(scope["headers"], self._body_limit, self.timeout)
         if deadline < math.inf:
             deadline += asyncio.get_running_loop().time()
         served.admit(deadline)
@@ -149,9 +140,12 @@ class App:
         schema = served.schema
 
         def read() -> Call:
-            return protocol.read_call(inflate(body, encoding, self._body_limit) if encoding else body, schema)
+            return protocol.read_call(inflate(body, encoding, self._body_limit) if encoding else body, schema, json_length)
 
         def write(call: Call, arrays: Sequence[Array]) -> Reply:
+            if call.binary:
+                length, whole = protocol.binary_answer(schema, call, arrays)
+                return Reply(200, whole, OCTETS, json_length=length)
             return Reply(200, protocol.answer(schema, call, arrays))
 
         def gone() -> Awaitable[None]:
@@ -232,37 +226,3 @@ def _only(served: Served) -> Pick:
 
 def _nobody() -> None:
     return None
-
-
-def _is_synthetic(scope: Message) -> bool:
-    """Only the agent is believed, which speaks from within the pod: clients cannot keep out of the evidence."""
-    client = scope.get("client")
-    return client is not None and client[0] == _LOOPBACK and any(name == _SYNTHETIC for name, _ in scope["headers"])
-
-
-def _check_headers(headers: Headers, body_limit: int, timeout: float) -> tuple[bytes, float]:
-    """How the body is packed, empty for not at all, and how many seconds the request may wait. Raises Rejected."""
-    encoding = b""
-    for name, value in headers:
-        if name == b"content-type":
-            kind = value.split(b";", 1)[0].strip().lower()
-            if kind not in _CONTENT_TYPES:
-                raise Rejected(415, f"content-type: found {kind.decode('latin-1')}, expected application/json")
-        elif name == b"content-encoding":
-            encoding = value.strip().lower()
-            if encoding == b"identity":
-                encoding = b""
-            elif encoding not in ENCODINGS:
-                raise Rejected(415, f"content-encoding: found {show(value.decode('latin-1'))}, expected gzip, deflate or none")
-        elif name == b"content-length" and int(value) > body_limit:
-            raise reply.too_large(body_limit)
-        elif name == TIMEOUT:
-            timeout = _seconds(value)
-    return encoding, timeout
-
-
-def _seconds(value: bytes) -> float:
-    try:
-        return durations.seconds(value.decode("latin-1"))
-    except ValueError as error:
-        raise Rejected(400, f"{TIMEOUT.decode()}: {error}") from None

@@ -31,6 +31,29 @@ def read(expected: Tensor, shape: Sequence[int], data: bytes | memoryview) -> Ar
     return array if array.flags.aligned else array.copy()
 
 
+def read_alone(expected: Tensor, data: bytes) -> Array:
+    """The array of a body that is one tensor and says no more: its shape follows from its size. Raises TensorInvalid.
+
+    One free axis gets what there is; of two, the first is a batch of 1. Text is one element, without its length.
+    """
+    free = [axis for axis, size in enumerate(expected.shape) if size < 0]
+    shape = [1 if size < 0 else size for size in expected.shape]
+    if expected.datatype is Datatype.BYTES:
+        if math.prod(shape) != 1:
+            raise TensorInvalid("shape", f"{list(expected.shape)}", "one element, for text that is sent without a shape")
+        return texts("raw contents", [data]).reshape(shape)
+    if len(free) > 2 or (len(free) == 2 and free[0] != 0):
+        raise TensorInvalid(
+            "shape", f"{list(expected.shape)}", "at most one free axis beside the batch, for data that is sent without a shape"
+        )
+    if free:
+        row = math.prod(shape) * _dtype(expected.datatype).itemsize
+        if not row or len(data) % row:
+            raise TensorInvalid("raw contents", f"{len(data)} bytes", f"a multiple of {row} for shape {list(expected.shape)}")
+        shape[free[-1]] = len(data) // row
+    return read(expected, shape, data)
+
+
 def write(declared: Tensor, array: Array) -> bytes:
     """Its bytes."""
     if declared.datatype is Datatype.BF16:
