@@ -2,29 +2,24 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import cycle
 from time import perf_counter
 
-from volary.common import durations
-from volary.common.names import SYNTHETIC_HEADER
-from volary.serving import metrics, protocol, reply, rotation
-from volary.serving.encoding import ENCODINGS, inflate
+from volary.serving import headers, metrics, protocol, reply, rotation, tf_paths, tf_rest
+from volary.serving.encoding import inflate
+from volary.serving.forms import OPEN_INFERENCE, TENSORFLOW, Form
+from volary.serving.headers import PIN, Headers
 from volary.serving.metrics import Registry
 from volary.serving.protocol import Call, Rejected, Schema
-from volary.serving.reply import JSON, ClientGone, Message, Receive, Reply, Send
+from volary.serving.reply import ClientGone, Message, Receive, Reply, Send
 from volary.serving.served import Served
 from volary.serving.tensors import Array, show
+from volary.serving.tf_paths import Asked
 
-Headers = Iterable[tuple[bytes, bytes]]
 Pick = Callable[[Headers], Served | None]
 
-PIN = b"x-volary-revision"  # header of a request that is for one revision or version
-TIMEOUT = b"x-request-timeout"  # header: how long the request may wait for its turn, such as 250ms or 1.5 (seconds)
-_SYNTHETIC = SYNTHETIC_HEADER.encode()
-_LOOPBACK = "127.0.0.1"
-# What `curl -d` says of JSON unless told otherwise is let through: the body decides.
-_CONTENT_TYPES = (JSON, b"", b"application/x-www-form-urlencoded")
+STABLE, CANARY = "stable", "canary"  # the labels there are
 
 
 class App:
@@ -47,13 +42,18 @@ class App:
         self._carrying: list[tuple[Served, int]] = []  # those that get requests which name no version, and their weights
         self._take: Callable[[], Served | None] = _nobody  # the next of them
         self._picks: dict[str, Pick] = {}  # by the path of an inference request
+        self._predicts: dict[str, Pick] = {}  # the same, of TensorFlow Serving's REST API
+        self._labels: dict[str, Served] = {}
+        self._stable = ""  # the revision that was the only one to carry requests, last
         self.offer([])
 
     def serve(self, only: Served) -> None:
         """Serve this version, for as long as the process lives; it may still be loading."""
         self._versions = {only.schema.version: only}
         self._carrying = [(only, 1)]
-        self._picks = {f"{self._path}/infer": _only(only), f"{self._path}/versions/{only.schema.version}/infer": _only(only)}
+        self._labels = {STABLE: only}
+        self._pinnable = {name.encode(): only for name in (only.revision, only.schema.version)}
+        self._name(_only(only))
 
     def offer(self, shares: Sequence[tuple[Served, int]]) -> None:
         """Serve these from now on; requests that name no version are shared out by the weights, exactly."""
@@ -69,12 +69,35 @@ class App:
                 if carrying
                 else _nobody
             )
+        self._labels = self._labelled()
+        self._name(self._pick_in_turn())
+
+    def _name(self, in_turn: Pick) -> None:
+        """Which paths are for inference."""
         self._picks = {f"{self._path}/versions/{version}/infer": _only(served) for version, served in self._versions.items()}
-        self._picks[f"{self._path}/infer"] = self._pick_in_turn()
+        self._picks[f"{self._path}/infer"] = in_turn
+        path = tf_paths.model(self._model)
+        self._predicts = {f"{path}/versions/{name.decode()}:predict": _only(served) for name, served in self._pinnable.items()}
+        self._predicts |= {f"{path}/labels/{label}:predict": _only(served) for label, served in self._labels.items()}
+        self._predicts[f"{path}:predict"] = in_turn
+
+    def _labelled(self) -> dict[str, Served]:
+        """Stable is whoever carried all requests last; where this process saw nobody do so, who has the largest share."""
+        carrying = [served for served, _ in self._carrying]
+        if len(carrying) == 1:
+            self._stable = carrying[0].revision
+        if not carrying:
+            return {}
+        largest = max(self._carrying, key=lambda share: share[1])[0]
+        stable = next((served for served in carrying if served.revision == self._stable), largest)
+        canary = next((served for served in carrying if served is not stable), None)
+        return {STABLE: stable} if canary is None else {STABLE: stable, CANARY: canary}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """One HTTP request; uvicorn is told to send nothing else."""
-        pick = self._picks.get(scope["path"])
+        pick, form = self._picks.get(scope["path"]), OPEN_INFERENCE
+        if pick is None:
+            pick, form = self._predicts.get(scope["path"]), TENSORFLOW
         if pick is None:
             await self._send(send, self._route(scope["method"], scope["path"]))
         elif scope["method"] != "POST":
@@ -82,7 +105,7 @@ class App:
         elif (served := pick(scope["headers"])) is None:
             await self._send(send, reply.rejected(self._not_picked(scope["headers"])))
         else:
-            await self._answer_inference(served, scope, receive, send)
+            await self._answer_inference(served, form, scope, receive, send)
 
     def pick(self, model: str, version: str, headers: Headers) -> Served:
         """Which version answers a request, by whatever protocol it came; no `version`: by headers, or the next in turn. Raises Rejected."""
@@ -120,16 +143,16 @@ class App:
         """Whether new clients should come."""
         return not self.draining and bool(self._carrying) and all(served.model is not None for served, _ in self._carrying)
 
-    async def _answer_inference(self, served: Served, scope: Message, receive: Receive, send: Send) -> None:
+    async def _answer_inference(self, served: Served, form: Form, scope: Message, receive: Receive, send: Send) -> None:
         started = perf_counter()
         self.in_flight += 1
         served.in_flight += 1
         self.arrived += 1
         try:
-            synthetic = _is_synthetic(scope)
+            synthetic = headers.is_synthetic(scope)
             fault: Rejected | None = None
             try:
-                answer = await self._infer(served, scope, receive, counted=not synthetic)
+                answer = await self._infer(served, form, scope, receive, counted=not synthetic)
             except Rejected as raised:
                 fault, answer = raised, reply.rejected(raised)
             served.finished(answer.status, perf_counter() - started, fault=fault, synthetic=synthetic)
@@ -140,8 +163,8 @@ class App:
             self.in_flight -= 1
             served.in_flight -= 1
 
-    async def _infer(self, served: Served, scope: Message, receive: Receive, *, counted: bool) -> Reply:
-        encoding, deadline = _check_headers(scope["headers"], self._body_limit, self.timeout)
+    async def _infer(self, served: Served, form: Form, scope: Message, receive: Receive, *, counted: bool) -> Reply:
+        encoding, deadline, json_length = headers.check(scope["headers"], self._body_limit, self.timeout)
         if deadline < math.inf:
             deadline += asyncio.get_running_loop().time()
         served.admit(deadline)
@@ -149,10 +172,10 @@ class App:
         schema = served.schema
 
         def read() -> Call:
-            return protocol.read_call(inflate(body, encoding, self._body_limit) if encoding else body, schema)
+            return form.read(inflate(body, encoding, self._body_limit) if encoding else body, schema, json_length)
 
         def write(call: Call, arrays: Sequence[Array]) -> Reply:
-            return Reply(200, protocol.answer(schema, call, arrays))
+            return form.write(schema, call, arrays)
 
         def gone() -> Awaitable[None]:
             return reply.gone(receive)
@@ -192,11 +215,13 @@ class App:
                 answer = self._route_model(model, None, rest) or reply.no_path(path)
             case ["", "v2", "repository", "index"]:
                 return Reply(200, protocol.repository_index(self.index())) if method == "POST" else reply.not_allowed(b"POST")
+            case ["", "v1", "models", *rest]:
+                answer = self._route_tensorflow(tf_paths.parse(rest)) or reply.no_path(path)
             case ["", "metrics"]:
                 answer = Reply(200, self.metrics.render(), metrics.CONTENT_TYPE)
             case _:
                 answer = reply.no_path(path)
-        return answer if method in ("GET", "HEAD") or answer.status == 404 else reply.not_allowed(b"GET, HEAD")
+        return answer if method in ("GET", "HEAD") or answer.status in (400, 404) else reply.not_allowed(b"GET, HEAD")
 
     def _route_model(self, model: str, version: str | None, rest: list[str]) -> Reply | None:
         if model != self._model:
@@ -213,6 +238,32 @@ class App:
                 return Reply(200 if ready else 503, protocol.model_ready(served.schema, ready=ready))
             case _:
                 return None
+
+    def _route_tensorflow(self, asked: Asked | None) -> Reply | None:
+        """A question about the model, or an inference request that names what is not here."""
+        if asked is None:
+            return None
+        try:
+            served = self._asked(asked)
+        except Rejected as fault:
+            return reply.rejected(fault)
+        if asked.verb:
+            return reply.error(400, f"found {show(asked.verb)}, expected predict: this server has no other method")
+        if asked.metadata:
+            return Reply(200, tf_rest.metadata(served.schema))
+        shown = [served] if asked.version or asked.label else self._versions.values()
+        return Reply(200, tf_rest.status((each.schema.version, each.model is not None) for each in shown))
+
+    def _asked(self, asked: Asked) -> Served:
+        """Raises Rejected, with the codes of TensorFlow Serving."""
+        if asked.label and asked.model == self._model:
+            labelled = self._labels.get(asked.label)
+            if labelled is None:
+                known = ", ".join(map(show, self._labels)) or "none"
+                raise Rejected(400, f"there is no label {show(asked.label)} of {show(self._model)} now; there is {known}")
+            return labelled
+        pinned = self._pinnable.get(asked.version.encode()) if asked.model == self._model else None
+        return pinned or self.described(asked.model, asked.version)[0]
 
     def _no_version(self, version: str | None) -> Rejected:
         model = show(self._model)
@@ -232,37 +283,3 @@ def _only(served: Served) -> Pick:
 
 def _nobody() -> None:
     return None
-
-
-def _is_synthetic(scope: Message) -> bool:
-    """Only the agent is believed, which speaks from within the pod: clients cannot keep out of the evidence."""
-    client = scope.get("client")
-    return client is not None and client[0] == _LOOPBACK and any(name == _SYNTHETIC for name, _ in scope["headers"])
-
-
-def _check_headers(headers: Headers, body_limit: int, timeout: float) -> tuple[bytes, float]:
-    """How the body is packed, empty for not at all, and how many seconds the request may wait. Raises Rejected."""
-    encoding = b""
-    for name, value in headers:
-        if name == b"content-type":
-            kind = value.split(b";", 1)[0].strip().lower()
-            if kind not in _CONTENT_TYPES:
-                raise Rejected(415, f"content-type: found {kind.decode('latin-1')}, expected application/json")
-        elif name == b"content-encoding":
-            encoding = value.strip().lower()
-            if encoding == b"identity":
-                encoding = b""
-            elif encoding not in ENCODINGS:
-                raise Rejected(415, f"content-encoding: found {show(value.decode('latin-1'))}, expected gzip, deflate or none")
-        elif name == b"content-length" and int(value) > body_limit:
-            raise reply.too_large(body_limit)
-        elif name == TIMEOUT:
-            timeout = _seconds(value)
-    return encoding, timeout
-
-
-def _seconds(value: bytes) -> float:
-    try:
-        return durations.seconds(value.decode("latin-1"))
-    except ValueError as error:
-        raise Rejected(400, f"{TIMEOUT.decode()}: {error}") from None

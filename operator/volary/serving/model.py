@@ -14,8 +14,8 @@ from volary.bundle.manifest import Manifest, Tensor
 from volary.bundle.tensors import Datatype
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
-from volary.serving import session
-from volary.serving.tensors import DATATYPES, Array
+from volary.serving import brain, session
+from volary.serving.tensors import Array
 from volary.serving.tuning import TUNING, Tuning
 
 _MANIFEST = "manifest.json"
@@ -51,11 +51,16 @@ class Model:
     def __init__(self, loaded: ort.InferenceSession) -> None:
         self._session = loaded
         self._named_axes = _named_axes(loaded.get_inputs())
+        types = {node.name: node.type for node in (*loaded.get_inputs(), *loaded.get_outputs())}
+        self._brain_types = types if brain.ONNX_TYPE in types.values() else None
 
     def run(self, inputs: Mapping[str, Array], outputs: Sequence[Tensor]) -> list[Array]:
         """Arrays in the order of `outputs`. Raises RunFailed."""
         try:
-            found: list[Array] = self._session.run([tensor.name for tensor in outputs], inputs)
+            names = [tensor.name for tensor in outputs]
+            if self._brain_types is not None:
+                return brain.run(self._session, inputs, names, self._brain_types)
+            found: list[Array] = self._session.run(names, inputs)
         except Exception as error:  # ONNX Runtime's errors have no base of their own
             raise RunFailed(_short(error)) from error
         return found
@@ -114,6 +119,9 @@ def _check(manifest: Manifest, made: ort.InferenceSession) -> None:
         _check_input_shape(tensor, inputs[tensor.name].shape)
     for tensor in manifest.outputs:
         _check_tensor("output", tensor, outputs)
+    kinds = {tensor.datatype for tensor in manifest.inputs}, {tensor.datatype for tensor in manifest.outputs}
+    if Datatype.BYTES in kinds[0] and Datatype.BF16 in kinds[1]:
+        raise _failed("the model has inputs of BYTES and outputs of BF16, which ONNX Runtime cannot run together from Python")
 
 
 def _check_tensor(kind: str, tensor: Tensor, nodes: Mapping[str, Any]) -> None:
@@ -124,8 +132,6 @@ def _check_tensor(kind: str, tensor: Tensor, nodes: Mapping[str, Any]) -> None:
     datatype = _TYPES.get(node.type)
     if datatype is not tensor.datatype:
         raise _failed(f"the manifest declares the {kind} {tensor.name!r} as {tensor.datatype}, in the model it is {datatype or node.type}")
-    if datatype not in DATATYPES:
-        raise _failed(f"the {kind} {tensor.name!r} is {datatype}, which this server does not serve")
     # An unknown rank looks like a scalar: [].
     if node.shape and (len(node.shape) != len(tensor.shape) or any(map(_differ, tensor.shape, node.shape))):
         raise _failed(f"the manifest declares the {kind} {tensor.name!r} with shape {list(tensor.shape)}, in the model it is {node.shape}")

@@ -14,6 +14,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 JSON = b"application/json"
+OCTETS = b"application/octet-stream"
+_JSON_LENGTH = protocol.JSON_LENGTH.encode()
 
 
 class ClientGone(Exception):
@@ -29,6 +31,7 @@ class Reply:
     content_type: bytes = JSON
     allow: bytes = b""  # methods, with a 405
     retry_after: int = 0  # seconds, with a 503
+    json_length: int = 0  # bytes of JSON, where tensors follow it
 
     async def send(self, send: Send, *, closing: bool = False) -> None:
         """`closing`: the client is told not to use the connection again."""
@@ -37,6 +40,8 @@ class Reply:
             headers.append((b"allow", self.allow))
         if self.retry_after:
             headers.append((b"retry-after", b"%d" % self.retry_after))
+        if self.json_length:
+            headers.append((_JSON_LENGTH, b"%d" % self.json_length))
         if closing:
             headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})

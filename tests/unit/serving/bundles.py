@@ -190,3 +190,15 @@ def identity(directory: Path, datatype: Datatype) -> Path:
     kind = _ONNX_TYPES[datatype]
     model = onnx_model([helper.make_node("Identity", ["x"], ["same"])], [("x", kind, ["n", 2])], [("same", kind, ["n", 2])])
     return write(directory, model, [tensor("x", datatype, -1, 2)], [tensor("same", datatype, -1, 2)])
+
+
+def identities(directory: Path, datatypes: Sequence[Datatype]) -> Path:
+    """For each datatype an input that comes back: FP32 as same-FP32, of shape [1, 2]."""
+    kinds = [(each, _ONNX_TYPES[each]) for each in datatypes]
+    model = onnx_model(
+        [helper.make_node("Identity", [each], [f"same-{each}"]) for each in datatypes],
+        [(each, kind, [1, 2]) for each, kind in kinds],
+        [(f"same-{each}", kind, [1, 2]) for each, kind in kinds],
+    )
+    inputs = [tensor(each, each, 1, 2) for each in datatypes]
+    return write(directory, model, inputs, [tensor(f"same-{each}", each, 1, 2) for each in datatypes])

@@ -164,7 +164,7 @@ _METADATA = {
 @pytest.mark.parametrize(
     ("path", "body"),
     [
-        ("/v2", {"name": "volary", "version": __version__, "extensions": []}),
+        ("/v2", {"name": "volary", "version": __version__, "extensions": ["binary_tensor_data"]}),
         ("/v2/health/live", {"live": True}),
         ("/v2/health/ready", {"ready": True}),
         ("/v2/models/fraud", _METADATA),

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as nst
 
 from tests.unit.serving.bundles import tensor
 from volary.bundle.tensors import Datatype
-from volary.serving import grpc_messages, proto, tensors
+from volary.serving import brain, grpc_messages, proto, tensors
 from volary.serving.protocol import Rejected, Schema
 from volary.serving.tensors import Array
 
@@ -24,7 +24,7 @@ _FIELDS = {
     Datatype.FP64: "fp64",
     Datatype.BYTES: "bytes",
 }
-_DATATYPES = sorted(tensors.DATATYPES)
+_DATATYPES = sorted(Datatype)
 
 
 def _schema(datatype: Datatype) -> Schema:
@@ -35,6 +35,8 @@ def _arrays(datatype: Datatype) -> st.SearchStrategy[Array]:
     shapes = st.tuples(st.integers(0, 4), st.just(2))
     if datatype is Datatype.BYTES:
         return nst.arrays(np.object_, shapes, elements=st.text(max_size=5))
+    if datatype is Datatype.BF16:
+        return nst.arrays(np.uint16, shapes).map(brain.widen)
     return nst.arrays(tensors.dtype(datatype), shapes)
 
 
@@ -57,7 +59,7 @@ def test_raw_there_and_back(datatype: Datatype, data: st.DataObject) -> None:
     array = data.draw(_arrays(datatype))
     request = proto.ModelInferRequest()
     request.inputs.add(name="x", datatype=datatype, shape=array.shape)
-    blob = array.tobytes()
+    blob = brain.narrow(array).tobytes() if datatype is Datatype.BF16 else array.tobytes()
     if datatype is Datatype.BYTES:
         blob = b"".join(len(each.encode()).to_bytes(4, "little") + each.encode() for each in array.ravel().tolist())
     request.raw_input_contents.append(blob)

@@ -11,7 +11,8 @@ from hypothesis.extra import numpy as hnp
 
 from tests.unit.serving.bundles import tensor
 from volary.bundle.tensors import Datatype
-from volary.serving.tensors import DATATYPES, Array, TensorInvalid, decode, encode, show
+from volary.serving import brain
+from volary.serving.tensors import Array, TensorInvalid, decode, encode, show
 
 _DTYPES: dict[str, type] = {
     "BOOL": np.bool_,
@@ -26,26 +27,30 @@ _DTYPES: dict[str, type] = {
     "FP16": np.float16,
     "FP32": np.float32,
     "FP64": np.float64,
+    "BF16": np.float32,
     "BYTES": np.object_,
 }
 
 
 def arrays(datatype: str) -> st.SearchStrategy[Array]:
     elements: Any = None
+    shapes = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3)
+    if datatype == "BF16":
+        numbers = st.integers(0, 0xFFFF).filter(lambda bits: bits & 0x7FFF != 0x7F80)  # no infinity
+        return hnp.arrays(np.uint16, shapes, elements=numbers).map(brain.widen)
     if datatype == "BYTES":
         elements = st.text(max_size=5)
     elif datatype.startswith("FP"):
         elements = {"allow_infinity": False}
-    return hnp.arrays(np.dtype(_DTYPES[datatype]), hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3), elements=elements)
+    return hnp.arrays(np.dtype(_DTYPES[datatype]), shapes, elements=elements)
 
 
 def taken(datatype: str, shape: list[int], data: object) -> Array:
     return decode(tensor("x", datatype, *([-1] * len(shape))), {"datatype": datatype, "shape": shape, "data": data})
 
 
-def test_every_datatype_but_bf16_is_served() -> None:
-    assert set(Datatype) - DATATYPES == {Datatype.BF16}
-    assert set(_DTYPES) == DATATYPES
+def test_every_datatype_is_served() -> None:
+    assert set(_DTYPES) == set(Datatype)
 
 
 @pytest.mark.parametrize("datatype", sorted(_DTYPES))
@@ -72,6 +77,7 @@ def test_an_array_survives_the_way_to_json_and_back(datatype: str) -> None:
         ("FP32", [1], [None], [np.nan]),
         ("FP16", [1], [65504], [65504]),
         ("FP64", [1], [1e308], [1e308]),
+        ("BF16", [4], [1, 1.00390625, 1.01171875, 0.1], [1, 1, 1.015625, 0.10009765625]),  # the nearest, of two the even one
         ("FP64", [1], [18446744073709551615], [18446744073709551615.0]),
         ("UINT64", [1], [18446744073709551615], [18446744073709551615]),
         ("INT64", [2], [-9223372036854775808, 9223372036854775807], [-9223372036854775808, 9223372036854775807]),
@@ -142,6 +148,7 @@ def test_refused(change: dict[str, Any], message: str) -> None:
         ("INT64", 2**63, "data[0]: found 9223372036854775808, expected an integer from -9223372036854775808 to 9223372036854775807"),
         ("FP16", 70000, "data[0]: found 70000, expected a number from -65504 to 65504, or null for NaN"),
         ("FP64", "nan", 'data[0]: found "nan", expected a number from -1.79769e+308 to 1.79769e+308, or null for NaN'),
+        ("BF16", 3.4e38, "data[0]: found 3.4e+38, expected a number from -3.38953e+38 to 3.38953e+38, or null for NaN"),
         ("BYTES", 1, "data[0]: found 1, expected a string"),
         ("BYTES", None, "data[0]: found null, expected a string"),
     ],
