@@ -86,8 +86,8 @@ class App:
         self.watches = Watches(connection, settings.namespaces, self._see, self.watchdog.begin)
         outsiders = Outsiders(HttpPrometheus(session, settings.prometheus), golden.HttpAgents(session))
         observer = Observer(writer, HttpScraper(session), settings, agents.HttpAgents(session), outsiders, survey)
-        reconciler = Reconciler(writer, observer, Events(writer, wall_clock, self.identity), wall_clock)
-        self.notices = self._herald(session)
+        self.notices = Notices(Path(settings.notify), HttpPost(session), wall_clock, random.random) if settings.notify else None
+        reconciler = Reconciler(writer, observer, Events(writer, wall_clock, self.identity), wall_clock, self.notices)
         self.workers = [Worker(self.queue, reconciler, meters, wall_clock, self.leader) for _ in range(settings.workers)]
 
     @classmethod
@@ -153,8 +153,6 @@ class App:
     def _see(self, seen: Sight) -> None:
         self.meters.event(seen.kind.plural)
         self.watchdog.hear(seen)
-        if self.notices is not None and seen.body is not None:
-            self.notices.see(seen.body["metadata"], seen.body.get("status"), deleted=seen.deleted)
 
     def _watch_anew(self) -> None:
         self.watches.restart()
@@ -180,12 +178,6 @@ class App:
     def _elect(self, connection: Connection) -> Leader:
         namespace = self.settings.lease_namespace or connection.namespace
         return Leader(ClusterLease(self.cluster, namespace, self.settings.lease_name), self.identity, boot_clock, wall_clock)
-
-    def _herald(self, session: aiohttp.ClientSession) -> Notices | None:
-        leader = self.leader
-        if not self.settings.notify:
-            return None
-        return Notices(Path(self.settings.notify), HttpPost(session), lambda: leader is None or leader.holds, wall_clock, random.random)
 
     def _measure(self) -> None:
         self.meters.gauge("queue_depth", "ModelDeployments that wait for a turn.", lambda: self.queue.depth)

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from volary.adapters.cluster import Cluster, NotFound
+from volary.api.v1alpha1 import ModelDeploymentStatus
 from volary.common.errors import VolaryError
 from volary.common.reasons import Reason
 from volary.controller import execute, status
 from volary.controller.events import Events
+from volary.controller.notices import Notices
 from volary.controller.observe import Gone, Look, Observer, Unreadable
 from volary.controller.queue import Key
 from volary.planning.model import Desired, Fact, Level, Plan
@@ -32,25 +34,32 @@ class Turn:
 class Reconciler:
     """Takes turns."""
 
-    def __init__(self, cluster: Cluster, observer: Observer, events: Events, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, cluster: Cluster, observer: Observer, events: Events, clock: Callable[[], datetime], notices: Notices | None = None
+    ) -> None:
         self._cluster = cluster
         self._observer = observer
         self._events = events
         self._clock = clock
+        self._notices = notices
 
     async def turn(self, key: Key) -> Turn:
         """One turn. Raises Transient where not even the status can be read or written."""
         now = self._clock()
         glanced = self._observer.glance(*key, now)
         if glanced is not None and (resting := _resting(glanced, plan(glanced.desired, glanced.observed, now))):
+            self._tell(glanced.desired, glanced.desired.status)
             return resting
         match await self._observer.look(*key, now):
             case Gone():
+                if self._notices is not None:
+                    self._notices.forget(key)
                 return Turn(gone=True)
             case Unreadable() as found:
                 written = await status.refuse(self._cluster, found, now)
                 facts = (Fact(reason=found.reason, message=found.message, level=Level.WARNING),) if written else ()
                 await self._events.post(found, facts)
+                self._tell(found, found.status)  # what was written just now, the next turn sees
                 return Turn(facts=facts, generation=found.generation)
             case Look() as look:
                 return await self._advance(look, plan(look.desired, look.observed, now), now)
@@ -78,8 +87,13 @@ class Reconciler:
             await status.write(self._cluster, desired, after)
         except NotFound:
             return Turn(gone=True)  # deleted while we were at it
+        self._tell(desired, after)
         await self._events.post(desired, facts)
         return Turn(facts=facts, failure=executed.failure, wake_at=wanted.wake_at, generation=desired.generation)
+
+    def _tell(self, of: Desired | Unreadable, stored: ModelDeploymentStatus) -> None:
+        if self._notices is not None:
+            self._notices.see(of, stored)
 
 
 def _resting(look: Look, wanted: Plan) -> Turn | None:

@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import aiohttp
 import kopf
 from kopf._cogs.structs.credentials import Vault  # kopf takes one and does not export it
 
@@ -44,7 +45,6 @@ class Sight:
     version: str
     deleted: bool
     key: Key | None  # of the ModelDeployment; None: a label was removed
-    body: Any = None  # of a ModelDeployment
 
 
 class Backoffs:
@@ -64,9 +64,7 @@ def sight(kind: Kind, body: Any, deleted: bool) -> Sight:  # noqa: FBT001 -- wha
     namespace, name = metadata["namespace"], metadata["name"]
     owner = name if kind is MODEL_DEPLOYMENTS else (metadata.get("labels") or {}).get(MODEL_LABEL)
     version = str(metadata.get("resourceVersion", ""))
-    key = (namespace, owner) if owner else None
-    whole = body if kind is MODEL_DEPLOYMENTS else None
-    return Sight(kind=kind, namespace=namespace, name=name, version=version, deleted=deleted, key=key, body=whole)
+    return Sight(kind=kind, namespace=namespace, name=name, version=version, deleted=deleted, key=(namespace, owner) if owner else None)
 
 
 def settings() -> kopf.OperatorSettings:
@@ -92,8 +90,8 @@ def registry(connection: Connection, deliver: Callable[[Sight], None]) -> kopf.O
     """The handlers: one for each kind, and the login."""
     made = kopf.OperatorRegistry()
 
-    async def login(**_: Any) -> kopf.ConnectionInfo:
-        return await _credentials(connection)
+    async def login(**_: Any) -> kopf.AiohttpSession:
+        return _session(await _credentials(connection))
 
     kopf.on.login(registry=made)(login)
     for kind in WATCHED:
@@ -119,6 +117,23 @@ async def _credentials(connection: Connection) -> kopf.ConnectionInfo:
         certificate_path=configuration.cert_file,
         private_key_path=configuration.key_file,
     )
+
+
+def _session(info: kopf.ConnectionInfo) -> kopf.AiohttpSession:
+    """As kopf would make it, but for `_metadata_only`. kopf closes it with its vault."""
+    connector = aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context())
+    session = aiohttp.ClientSession(connector=connector, headers=info.as_http_headers(), middlewares=(_metadata_only,))
+    return kopf.AiohttpSession(server=info.server, aiohttp_session=session)
+
+
+async def _metadata_only(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Ask for metadata alone: that is all an event tells here, and kopf holds whole lists. What cannot be had so comes as it is.
+
+    A list and a watch name it differently. Source: Kubernetes API concepts, "Metadata-only fetches".
+    """
+    kind = "PartialObjectMetadata" if request.url.query.get("watch") == "true" else "PartialObjectMetadataList"
+    request.headers["Accept"] = f"application/json;as={kind};g=meta.k8s.io;v=v1,application/json"
+    return await handler(request)
 
 
 class Watches:
