@@ -12,9 +12,15 @@ from typing import Any
 import pytest
 
 from tests.gitops import told
+from volary.adapters.cluster import MODEL_DEPLOYMENTS
 from volary.adapters.notify import Attempt, Endpoint, Message, Outcome
+from volary.common.outcome import Outcome as Answer
+from volary.common.reasons import Reason
 from volary.controller import notices as module
 from volary.controller.notices import AGAIN, KEPT, QUEUE, Notices, backoff
+from volary.controller.reconcile import Reconciler
+
+from .world import KEY, SPEC, World
 
 TOKEN = "T0KEN-in-a-url"
 FILE = f"endpoints: [{{name: audit, url: 'https://events.example/{TOKEN}'}}]"
@@ -217,6 +223,44 @@ def test_a_model_that_is_created_anew_is_another_one(stage: Stage) -> None:
 
     play(operator, story)
     assert len({message.id for _, message in stage.box.got}) == 2 * len(DECISIONS)
+
+
+def test_turns_tell_of_what_they_stored_and_of_what_is_gone(stage: Stage) -> None:
+    """A preflight that refuses, told by the turn that stored it; after the deletion nothing is remembered."""
+    operator = stage.operator()
+
+    async def story() -> None:
+        world = World()
+        world.reconciler = Reconciler(world.cluster, world.observer, world.events, lambda: world.now, operator)
+        stage.now = world.now
+        await world.turn()
+        await world.end_preflight(Answer(reason=Reason.DIGEST_MISMATCH, message="model.onnx is not what was packed"))
+        await world.turn()
+        await stage.gets(1)
+        assert operator._known.keys() == {KEY}
+        body = await world.md()
+        await world.cluster.delete(MODEL_DEPLOYMENTS, *KEY, body["metadata"]["uid"])
+        await world.turn()
+        assert operator._known == {}
+
+    play(operator, story)
+    ((_, message),) = stage.box.got
+    assert (message.decision, message.reason, message.text) == ("Refused", "DigestMismatch", "model.onnx is not what was packed")
+
+
+def test_a_spec_that_cannot_be_read_is_told_of(stage: Stage) -> None:
+    operator = stage.operator()
+
+    async def story() -> None:
+        world = World({**SPEC, "runtime": {"name": "tensorflow-serving"}})
+        world.reconciler = Reconciler(world.cluster, world.observer, world.events, lambda: world.now, operator)
+        stage.now = world.now
+        await world.turn()
+        await world.turn()
+        await stage.gets(1)
+
+    play(operator, story)
+    assert [(message.decision, message.reason) for _, message in stage.box.got] == [("Refused", "RuntimeUnsupported")]
 
 
 # ---- the file -------------------------------------------------------------------------------------
