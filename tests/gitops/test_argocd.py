@@ -188,3 +188,21 @@ def test_the_config_map_holds_the_scripts_as_they_are() -> None:
         path.parent.name: lua.script(path) for path in SCRIPTS.glob("actions/*/action.lua")
     }
     assert len(data) == 2
+
+
+@pytest.mark.parametrize("path", sorted((ARGOCD / "examples").glob("*.yaml")), ids=lambda path: path.name)
+def test_examples_have_the_fields_of_their_kind(path: Path) -> None:
+    """Of argoproj.io/v1alpha1, as far as they are used; a model is held to its own schema."""
+    body = yaml.safe_load(path.read_text("utf-8"))
+    if body["kind"] == KIND:
+        ModelDeployment.model_validate(body)
+        return
+    assert body["apiVersion"] == "argoproj.io/v1alpha1"
+    spec = body["spec"]
+    if body["kind"] == "ApplicationSet":
+        assert spec.keys() <= {"goTemplate", "goTemplateOptions", "generators", "template"}
+        spec = spec["template"]["spec"]
+    assert spec.keys() == {"project", "source", "destination", "syncPolicy"}  # and no ignoreDifferences
+    assert spec["source"].keys() == {"repoURL", "targetRevision", "path"}
+    assert spec["destination"].keys() == {"server", "namespace"}
+    assert spec["syncPolicy"].keys() <= {"automated", "syncOptions", "retry"}

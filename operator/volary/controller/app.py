@@ -88,8 +88,8 @@ class App:
         self.watches = Watches(connection, settings.namespaces, self._see, self.watchdog.begin)
         outsiders = Outsiders(HttpPrometheus(session, settings.prometheus), golden.HttpAgents(session))
         observer = Observer(writer, HttpScraper(session), settings, agents.HttpAgents(session), outsiders, survey)
-        reconciler = Reconciler(writer, observer, Events(writer, wall_clock, self.identity), wall_clock)
-        self.notices = self._herald(session)
+        self.notices = Notices(Path(settings.notify), HttpPost(session), wall_clock, random.random) if settings.notify else None
+        reconciler = Reconciler(writer, observer, Events(writer, wall_clock, self.identity), wall_clock, self.notices)
         self.workers = [Worker(self.queue, reconciler, meters, self.census, wall_clock, self.leader) for _ in range(settings.workers)]
 
     @classmethod
@@ -155,8 +155,6 @@ class App:
     def _see(self, seen: Sight) -> None:
         self.meters.event(seen.kind.plural)
         self.watchdog.hear(seen)
-        if self.notices is not None and seen.body is not None:
-            self.notices.see(seen.body["metadata"], seen.body.get("status"), deleted=seen.deleted)
 
     def _watch_anew(self, deaf: Kind) -> None:
         self.meters.deaf(deaf.plural)
@@ -186,12 +184,6 @@ class App:
 
     def _leads(self) -> bool:
         return self.leader is None or self.leader.holds
-
-    def _herald(self, session: aiohttp.ClientSession) -> Notices | None:
-        leader = self.leader
-        if not self.settings.notify:
-            return None
-        return Notices(Path(self.settings.notify), HttpPost(session), lambda: leader is None or leader.holds, wall_clock, random.random)
 
     def _measure(self) -> None:
         self.meters.read(

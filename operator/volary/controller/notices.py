@@ -1,4 +1,4 @@
-"""Who is told what: decisions go from the watch to the receivers, beside the turns and never in their way.
+"""Who is told what: decisions go from the statuses to the receivers, beside the turns and never in their way.
 
 At least once: a notice is made of the stored status, with an id that is the same whoever makes it. An operator that
 starts, or takes over, tells once more what was decided in the last minutes; receivers tell repetitions by the id.
@@ -10,18 +10,17 @@ import asyncio
 import hashlib
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
-
-from pydantic import ValidationError
+from typing import Protocol
 
 from volary.adapters import notify
 from volary.adapters.notify import Endpoint, Message, Outcome, Plan, Post
 from volary.api.v1alpha1 import ModelDeploymentStatus
 from volary.common.logs import fields
+from volary.controller.queue import Key
 from volary.planning import notices
 from volary.planning.notices import LONG_AGO, Notice
 
@@ -34,17 +33,37 @@ _SENT = 8192  # ids that this process remembers
 _LOG = logging.getLogger("volary.notices")
 
 
-def message(metadata: Mapping[str, Any], status: ModelDeploymentStatus, notice: Notice, now: datetime) -> Message:
+class Subject(Protocol):
+    """Whose status it is."""
+
+    @property
+    def namespace(self) -> str:
+        """Where it is."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def uid(self) -> str:
+        """Which of that name."""
+
+    @property
+    def generation(self) -> int:
+        """Of its spec."""
+
+
+def message(of: Subject, status: ModelDeploymentStatus, notice: Notice, now: datetime) -> Message:
     """What is sent of a notice."""
-    identity = hashlib.sha256(f"{metadata['uid']}\n{notice.decision}\n{notice.key}".encode()).hexdigest()[:32]
+    identity = hashlib.sha256(f"{of.uid}\n{notice.decision}\n{notice.key}".encode()).hexdigest()[:32]
     at = now if notice.at is None or notice.at == LONG_AGO else notice.at
     return Message(
         id=identity,
         decision=notice.decision,
-        namespace=metadata["namespace"],
-        name=metadata["name"],
-        uid=metadata["uid"],
-        generation=metadata.get("generation", 0),
+        namespace=of.namespace,
+        name=of.name,
+        uid=of.uid,
+        generation=of.generation,
         phase=status.phase,
         version=notice.version,
         revision=notice.revision,
@@ -76,53 +95,37 @@ class Receiver:
 class Notices:
     """Hears of every ModelDeployment, knows what was told of it, and sends the rest."""
 
-    def __init__(
-        self, path: Path, post: Post, leads: Callable[[], bool], clock: Callable[[], datetime], chance: Callable[[], float]
-    ) -> None:
+    def __init__(self, path: Path, post: Post, clock: Callable[[], datetime], chance: Callable[[], float]) -> None:
         self._path = path
         self._post = post
-        self._leads = leads
         self._clock = clock
         self._chance = chance
         self._text: str | None = None
         self._receivers: dict[str, Receiver] = {}
         self._senders: dict[str, asyncio.Task[None]] = {}
-        self._known: dict[tuple[str, str], tuple[str, frozenset[str]]] = {}  # uid, marks
-        self._held: deque[tuple[datetime, Message]] = deque(maxlen=QUEUE)  # decided while another one led
+        self._known: dict[Key, tuple[str, frozenset[str]]] = {}  # uid, marks
         self._sent: OrderedDict[str, None] = OrderedDict()
 
     # ---- hearing --------------------------------------------------------------------------------
 
-    def see(self, metadata: Mapping[str, Any], status: Any, *, deleted: bool) -> None:
-        """A ModelDeployment as it is stored now. Returns at once."""
-        key = (metadata["namespace"], metadata["name"])
-        if deleted:
-            self._known.pop(key, None)
-            return
-        try:
-            after = ModelDeploymentStatus.model_validate(status or {})
-        except ValidationError:
-            return  # of another version of Volary
-        now, found = self._clock(), notices.told(after)
+    def see(self, of: Subject, status: ModelDeploymentStatus) -> None:
+        """The status as it is stored after a turn. Returns at once."""
+        now, found, key = self._clock(), notices.told(status), (of.namespace, of.name)
         uid, known = self._known.get(key, ("", frozenset()))
-        first = uid != metadata["uid"]
-        self._known[key] = (metadata["uid"], frozenset(notice.mark for notice in found))
+        self._known[key] = (of.uid, frozenset(notice.mark for notice in found))
         for notice in found:
-            if notice.recent(now, AGAIN) if first else notice.mark not in known:
-                self._tell(message(metadata, after, notice, now), now)
+            if notice.recent(now, AGAIN) if uid != of.uid else notice.mark not in known:
+                self._tell(message(of, status, notice, now), now)
+
+    def forget(self, key: Key) -> None:
+        """It is gone."""
+        self._known.pop(key, None)
 
     def begin(self) -> None:
-        """The lead is ours now: whoever had it may have died before it told of what it decided."""
-        now = self._clock()
-        while self._held:
-            since, one = self._held.popleft()
-            if now - since <= AGAIN:
-                self._tell(one, now)
+        """The lead is ours now: what another one decided meanwhile was his to tell, but for the last of it."""
+        self._known.clear()
 
     def _tell(self, one: Message, now: datetime) -> None:
-        if not self._leads():
-            self._held.append((now, one))
-            return
         if one.id in self._sent:
             return
         self._sent[one.id] = None

@@ -13,6 +13,7 @@ from volary.common.errors import VolaryError
 from volary.common.reasons import REASONS, Kind, Reason
 from volary.controller import execute, status
 from volary.controller.events import Events
+from volary.controller.notices import Notices
 from volary.controller.observe import Gone, Look, Observer, Unreadable
 from volary.controller.queue import Key
 from volary.planning.model import DeletePreflight, Desired, Fact, Level, Plan, PreflightEnded
@@ -35,26 +36,33 @@ class Turn:
 class Reconciler:
     """Takes turns."""
 
-    def __init__(self, cluster: Cluster, observer: Observer, events: Events, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, cluster: Cluster, observer: Observer, events: Events, clock: Callable[[], datetime], notices: Notices | None = None
+    ) -> None:
         self._cluster = cluster
         self._observer = observer
         self._events = events
         self._clock = clock
+        self._notices = notices
 
     async def turn(self, key: Key) -> Turn:
         """One turn. Raises Transient where not even the status can be read or written."""
         now = self._clock()
         glanced = self._observer.glance(*key, now)
         if glanced is not None and (resting := _resting(glanced, plan(glanced.desired, glanced.observed, now))):
+            self._tell(glanced.desired, glanced.desired.status)
             return resting
         match await self._observer.look(*key, now):
             case Gone():
+                if self._notices is not None:
+                    self._notices.forget(key)
                 return Turn(gone=True)
             case Unreadable() as found:
                 after = status.refusal(found, now)
                 written = await status.refuse(self._cluster, found, after)
                 facts = (Fact(reason=found.reason, message=found.message, level=Level.WARNING),) if written else ()
                 await self._events.post(found, facts)
+                self._tell(found, found.status)  # what was written just now, the next turn sees
                 return Turn(facts=facts, generation=found.generation, status=after)
             case Look() as look:
                 return await self._advance(look, plan(look.desired, look.observed, now), now)
@@ -82,6 +90,7 @@ class Reconciler:
             await status.write(self._cluster, desired, after)
         except NotFound:
             return Turn(gone=True)  # deleted while we were at it
+        self._tell(desired, after)
         await self._events.post(desired, facts)
         return Turn(
             facts=facts,
@@ -91,6 +100,10 @@ class Reconciler:
             status=after,
             preflight=None if executed.failure else _preflight(look, wanted),
         )
+
+    def _tell(self, of: Desired | Unreadable, stored: ModelDeploymentStatus) -> None:
+        if self._notices is not None:
+            self._notices.see(of, stored)
 
 
 def _resting(look: Look, wanted: Plan) -> Turn | None:

@@ -44,7 +44,6 @@ class Sight:
     version: str
     deleted: bool
     key: Key | None  # of the ModelDeployment; None: a label was removed
-    body: Any = None  # of a ModelDeployment
 
 
 class Backoffs:
@@ -64,9 +63,7 @@ def sight(kind: Kind, body: Any, deleted: bool) -> Sight:  # noqa: FBT001 -- wha
     namespace, name = metadata["namespace"], metadata["name"]
     owner = name if kind is MODEL_DEPLOYMENTS else (metadata.get("labels") or {}).get(MODEL_LABEL)
     version = str(metadata.get("resourceVersion", ""))
-    key = (namespace, owner) if owner else None
-    whole = body if kind is MODEL_DEPLOYMENTS else None
-    return Sight(kind=kind, namespace=namespace, name=name, version=version, deleted=deleted, key=key, body=whole)
+    return Sight(kind=kind, namespace=namespace, name=name, version=version, deleted=deleted, key=(namespace, owner) if owner else None)
 
 
 def settings() -> kopf.OperatorSettings:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,15 @@ from typing import Any
 import pytest
 
 from tests.gitops import told
+from volary.adapters.cluster import MODEL_DEPLOYMENTS
 from volary.adapters.notify import Attempt, Endpoint, Message, Outcome
+from volary.common.outcome import Outcome as Answer
+from volary.common.reasons import Reason
 from volary.controller import notices as module
 from volary.controller.notices import AGAIN, KEPT, QUEUE, Notices, backoff
+from volary.controller.reconcile import Reconciler
+
+from .world import KEY, SPEC, World
 
 TOKEN = "T0KEN-in-a-url"
 FILE = f"endpoints: [{{name: audit, url: 'https://events.example/{TOKEN}'}}]"
@@ -44,19 +50,17 @@ class Box:
 class Stage:
     path: Path
     box: Box
-    leads: bool = True
     now: Any = SEEN[0].now
     notices: Any = None
 
     def operator(self) -> Notices:
         """One process."""
-        return Notices(self.path, self.box, lambda: self.leads, lambda: self.now, lambda: 0.0)
+        return Notices(self.path, self.box, lambda: self.now, lambda: 0.0)
 
     def sees(self, operator: Notices, *, until: int | None = None, uid: str = "u-1", name: str = "fraud") -> None:
         for seen in SEEN[:until]:
             self.now = seen.now
-            metadata = {"namespace": "shop", "name": name, "uid": uid, "generation": 1}
-            operator.see(metadata, seen.body["status"], deleted=False)
+            operator.see(replace(seen.desired, name=name, uid=uid), seen.desired.status)
 
     async def gets(self, count: int) -> None:
         async with asyncio.timeout(5):
@@ -91,7 +95,7 @@ def test_a_story_is_told_in_order_and_once(stage: Stage) -> None:
         stage.sees(operator)
         stage.sees(operator, until=0)
         await stage.gets(len(DECISIONS))
-        operator.see({"namespace": "shop", "name": "fraud", "uid": "u-1"}, SEEN[-1].body["status"], deleted=False)
+        operator.see(SEEN[-1].desired, SEEN[-1].desired.status)
         await asyncio.sleep(0.01)
 
     play(operator, story)
@@ -166,7 +170,7 @@ def test_an_operator_that_starts_tells_again_what_was_just_decided_with_the_same
 
     async def again() -> None:
         stage.now = SEEN[-1].now + timedelta(minutes=1)
-        second.see({"namespace": "shop", "name": "fraud", "uid": "u-1"}, SEEN[-1].body["status"], deleted=False)
+        second.see(SEEN[-1].desired, SEEN[-1].desired.status)
         await stage.gets(len(DECISIONS) + 1)
 
     play(first, story)
@@ -182,28 +186,30 @@ def test_an_operator_that_starts_does_not_tell_old_stories(stage: Stage) -> None
 
     async def story() -> None:
         stage.now = SEEN[-1].now + timedelta(hours=1)
-        operator.see({"namespace": "shop", "name": "fraud", "uid": "u-1"}, SEEN[-1].body["status"], deleted=False)
+        operator.see(SEEN[-1].desired, SEEN[-1].desired.status)
         await asyncio.sleep(0.01)
 
     play(operator, story)
     assert stage.box.got == []
 
 
-def test_who_does_not_lead_holds_his_tongue_until_he_does(stage: Stage) -> None:
+def test_who_leads_again_tells_the_last_of_what_another_one_decided(stage: Stage) -> None:
     operator = stage.operator()
-    stage.leads = False
 
     async def story() -> None:
-        stage.sees(operator)
-        await asyncio.sleep(0.01)
-        assert stage.box.got == []
-        stage.leads = True
+        stage.sees(operator, until=1)
+        stage.now = SEEN[-1].now
         operator.begin()
+        operator.see(SEEN[-1].desired, SEEN[-1].desired.status)
         await stage.gets(1)
+        operator.begin()
+        operator.see(SEEN[-1].desired, SEEN[-1].desired.status)
+        await asyncio.sleep(0.01)
 
     play(operator, story)
     assert stage.box.decisions()[-1] == "RolledBack"
     assert all(stage.now - message.at <= AGAIN for _, message in stage.box.got)
+    assert len({message.id for _, message in stage.box.got}) == len(stage.box.got)
 
 
 def test_a_model_that_is_created_anew_is_another_one(stage: Stage) -> None:
@@ -211,7 +217,7 @@ def test_a_model_that_is_created_anew_is_another_one(stage: Stage) -> None:
 
     async def story() -> None:
         stage.sees(operator)
-        operator.see({"namespace": "shop", "name": "fraud", "uid": "u-1"}, None, deleted=True)
+        operator.forget(("shop", "fraud"))
         stage.sees(operator, uid="u-2")
         await stage.gets(2 * len(DECISIONS))
 
@@ -219,10 +225,42 @@ def test_a_model_that_is_created_anew_is_another_one(stage: Stage) -> None:
     assert len({message.id for _, message in stage.box.got}) == 2 * len(DECISIONS)
 
 
-@pytest.mark.parametrize("status", [None, {}, {"phase": "Dreaming"}, {"history": 3}])
-def test_a_status_that_says_nothing_is_no_news(stage: Stage, status: Any) -> None:
-    stage.operator().see({"namespace": "shop", "name": "fraud", "uid": "u-1"}, status, deleted=False)
-    assert stage.box.got == []
+def test_turns_tell_of_what_they_stored_and_of_what_is_gone(stage: Stage) -> None:
+    """A preflight that refuses, told by the turn that stored it; after the deletion nothing is remembered."""
+    operator = stage.operator()
+
+    async def story() -> None:
+        world = World()
+        world.reconciler = Reconciler(world.cluster, world.observer, world.events, lambda: world.now, operator)
+        stage.now = world.now
+        await world.turn()
+        await world.end_preflight(Answer(reason=Reason.DIGEST_MISMATCH, message="model.onnx is not what was packed"))
+        await world.turn()
+        await stage.gets(1)
+        assert operator._known.keys() == {KEY}
+        body = await world.md()
+        await world.cluster.delete(MODEL_DEPLOYMENTS, *KEY, body["metadata"]["uid"])
+        await world.turn()
+        assert operator._known == {}
+
+    play(operator, story)
+    ((_, message),) = stage.box.got
+    assert (message.decision, message.reason, message.text) == ("Refused", "DigestMismatch", "model.onnx is not what was packed")
+
+
+def test_a_spec_that_cannot_be_read_is_told_of(stage: Stage) -> None:
+    operator = stage.operator()
+
+    async def story() -> None:
+        world = World({**SPEC, "runtime": {"name": "tensorflow-serving"}})
+        world.reconciler = Reconciler(world.cluster, world.observer, world.events, lambda: world.now, operator)
+        stage.now = world.now
+        await world.turn()
+        await world.turn()
+        await stage.gets(1)
+
+    play(operator, story)
+    assert [(message.decision, message.reason) for _, message in stage.box.got] == [("Refused", "RuntimeUnsupported")]
 
 
 # ---- the file -------------------------------------------------------------------------------------
