@@ -171,7 +171,8 @@ lognormal factor (sigma 0.7), drawn anew for each sample. *Restarts*: in one sam
 
 {equal}
 
-Bursts that last longer than a sample are several votes: choose an `interval` longer than they last.
+Bursts that last longer than a sample are several votes. On a cluster looks are closer than in these tables while the canary takes its first
+requests and while something speaks against it, a fifth of `interval` apart: choose one of five times as long as bursts last.
 
 ## A worse canary is rolled back
 

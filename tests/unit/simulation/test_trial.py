@@ -26,9 +26,8 @@ CLEAN = Scenario(spec=spec("2.0.0", rollout=QUICK), rps=50, errors=0, canary_err
 def test_a_canary_that_fails_is_rolled_back_with_the_operators_reason() -> None:
     ended = play(ALL_FAIL, 1)
     assert (ended.outcome, ended.reason) == (Outcome.ROLLED_BACK, Reason.ERROR_RATE_TOO_HIGH)
-    assert (
-        timedelta(seconds=3) <= ended.exposed <= timedelta(seconds=15)
-    )  # a proof takes four looks at least, the first ones a second apart
+    # A proof takes four looks at least, and the first ones are a second apart.
+    assert timedelta(seconds=3) <= ended.exposed <= timedelta(seconds=15)
     assert 0 < ended.errors == ended.requests
     assert ended.lost == 0
 
