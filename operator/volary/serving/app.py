@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from itertools import cycle
 from time import perf_counter
 
-from volary.serving import headers, metrics, protocol, reply, rotation, tf_paths, tf_rest
+from volary.serving import headers, metrics, openapi, protocol, reply, rotation, tf_paths, tf_rest
 from volary.serving.encoding import inflate
 from volary.serving.forms import OPEN_INFERENCE, TENSORFLOW, Form
 from volary.serving.headers import PIN, Headers
@@ -217,6 +217,8 @@ class App:
                 return Reply(200, protocol.repository_index(self.index())) if method == "POST" else reply.not_allowed(b"POST")
             case ["", "v1", "models", *rest]:
                 answer = self._route_tensorflow(tf_paths.parse(rest)) or reply.no_path(path)
+            case ["", "openapi.json" | "docs"]:
+                answer = self._describe(path)
             case ["", "metrics"]:
                 answer = Reply(200, self.metrics.render(), metrics.CONTENT_TYPE)
             case _:
@@ -238,6 +240,13 @@ class App:
                 return Reply(200 if ready else 503, protocol.model_ready(served.schema, ready=ready))
             case _:
                 return None
+
+    def _describe(self, path: str) -> Reply:
+        try:
+            schema = self.described(self._model, "")[0].schema
+        except Rejected as fault:
+            return reply.rejected(fault)
+        return Reply(200, openapi.document(schema)) if path == "/openapi.json" else Reply(200, openapi.page(schema), openapi.HTML)
 
     def _route_tensorflow(self, asked: Asked | None) -> Reply | None:
         """A question about the model, or an inference request that names what is not here."""

@@ -17,7 +17,6 @@ PLATFORM = "onnx_onnxv1"
 READY = "READY"
 JSON_LENGTH = "inference-header-content-length"  # a header of requests and answers
 _SIZE = "binary_data_size"
-_NOTHING = memoryview(b"")
 _NO_PARAMETERS: Mapping[str, Any] = MappingProxyType({})
 _NAMES_SHOWN = 10
 
@@ -95,8 +94,8 @@ def read_call(body: bytes, model: Schema, json_length: int | None = None) -> Cal
     if len(body) >= bulk.WORTH and (request := bulk.loads(body)) is not None:
         # Whatever is wrong, the careful way finds it again and says where.
         with suppress(Rejected, OverflowError):
-            return _call(request, model, Blobs(_NOTHING))
-    return _call(_object(body), model, Blobs(_NOTHING))
+            return _call(request, model, None)
+    return _call(_object(body), model, None)
 
 
 def answer(model: Schema, call: Call, arrays: Iterable[Array]) -> bytes:
@@ -173,7 +172,7 @@ def _object(body: bytes) -> dict[str, Any]:
     return request
 
 
-def _call(request: dict[str, Any], model: Schema, blobs: Blobs) -> Call:
+def _call(request: dict[str, Any], model: Schema, blobs: Blobs | None) -> Call:
     identity = request.get("id")
     if identity is not None and type(identity) is not str:
         _reject(f"id: found {show(identity)}, expected a string")
@@ -201,7 +200,7 @@ def _read_raw(body: bytes, model: Schema) -> Call:
     return Call(None, {tensor.name: array}, outputs, frozenset(model.outputs))
 
 
-def _inputs(found: object, model: Schema, blobs: Blobs) -> dict[str, Array]:
+def _inputs(found: object, model: Schema, blobs: Blobs | None) -> dict[str, Array]:
     if type(found) is not list:
         _reject(f"inputs: found {'nothing' if found is None else show(found)}, expected a list of tensors")
     arrays: dict[str, Array] = {}
@@ -220,11 +219,14 @@ def _inputs(found: object, model: Schema, blobs: Blobs) -> dict[str, Array]:
     if len(arrays) < len(model.inputs):
         missing = [name for name in model.inputs if name not in arrays]
         _reject(f"inputs: found no {listed(missing)}, expected {listed(model.inputs)}")
-    blobs.check_end()
+    if blobs is not None:
+        blobs.check_end()
     return arrays
 
 
-def _from_bytes(expected: Tensor, found: Mapping[str, Any], blobs: Blobs, size: object) -> Array:
+def _from_bytes(expected: Tensor, found: Mapping[str, Any], blobs: Blobs | None, size: object) -> Array:
+    if blobs is None:
+        raise TensorInvalid(_SIZE, show(size), f"none without the header {JSON_LENGTH}")
     if type(size) is not int or size < 0:
         raise TensorInvalid(_SIZE, show(size), "an integer of 0 or more")
     if found.get("data") is not None:

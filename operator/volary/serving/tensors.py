@@ -89,10 +89,10 @@ def decode(expected: Tensor, found: Mapping[str, Any]) -> Array:
         raise TensorInvalid("datatype", show(datatype), expected.datatype)
     shape = check_shape(expected, found.get("shape"))
     data = found.get("data")
-    if isinstance(data, np.ndarray):  # from `bulk`
-        _check_count(len(data), shape)
-        return _fitted(codec, data, expected.datatype).reshape(shape)
     if type(data) is not list:
+        if isinstance(data, np.ndarray):  # from `bulk`
+            _check_count(len(data), shape)
+            return _fitted(codec, data, expected.datatype).reshape(shape)
         raise TensorInvalid("data", "nothing" if data is None else show(data), "a list")
     if data and type(data[0]) is list:
         data = _flatten(data, shape)

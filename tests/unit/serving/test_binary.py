@@ -176,6 +176,11 @@ def test_a_body_that_cannot_be_the_only_input(inputs: list[Tensor], body: bytes,
     assert message in refusal.value.message
 
 
+def test_bytes_that_are_not_announced() -> None:
+    with pytest.raises(Rejected, match="binary_data_size: found 16, expected none without the header inference-header-content-length"):
+        protocol.read_call(orjson.dumps({"inputs": [_X]}), _schema())
+
+
 def test_a_json_longer_than_the_body() -> None:
     with pytest.raises(Rejected, match="inference-header-content-length: found 99, expected at most 2, the bytes of the body"):
         protocol.read_call(b"{}", _schema(), 99)
