@@ -63,6 +63,7 @@ def test_a_rollout_of_which_no_status_was_ever_written_is_not_told_afterwards() 
     """Deaths before each of them: the version serves all the same, and nothing is decided by what is told."""
     expected, _ = undisturbed("create")
     found = played("create", (9, 10, 12), 0.3).end()
+    assert "lastRollout" not in found[MODEL_DEPLOYMENTS.plural]["status"]
     assert _told_alike(found, expected) == expected
 
 

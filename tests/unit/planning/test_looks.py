@@ -59,3 +59,4 @@ def test_a_saturated_pod_is_counted_once_an_interval() -> None:
     analysis = SaturationAnalysis(max_in_flight=20)
     assert limits.saturated(1, busy, analysis, close=False) == 2
     assert limits.saturated(1, busy, analysis, close=True) == 1
+    assert limits.saturated(0, busy, analysis, close=True) == 1, "above the limit is never a pass"

@@ -23,14 +23,17 @@ def restarts_verdict(seen: int, answered: bool, analysis: RestartAnalysis) -> Ve
 
 
 def saturated(before: int, canary: Sequence[Count], analysis: SaturationAnalysis, *, close: bool) -> int:
-    """Looks in a row with a canary pod above the limit; a look without an answer changes nothing, nor does a high one that is `close`.
+    """Looks in a row with a canary pod above the limit; a look without an answer changes nothing.
 
-    Close looks are more votes for the bets; here three in a row are a time.
+    Close looks are more votes for the bets; here three in a row are a time. So those that are `close` add nothing to it, but
+    one above the limit is no pass.
     """
     busy = [count.in_flight for count in canary if count.in_flight is not None]
     if not busy:
         return before
-    return before + (not close) if max(busy) > analysis.max_in_flight else 0
+    if max(busy) <= analysis.max_in_flight:
+        return 0
+    return max(before, 1) if close else before + 1
 
 
 def saturation_verdict(seen: int, canary: Sequence[Count]) -> Verdict:
