@@ -27,5 +27,5 @@ def test_counting_is_turned_on_where_the_operator_reads_it() -> None:
     ],
 )
 def test_what_the_server_would_not_read_is_not_written(name: str, base: str, versions: tuple[int, ...], labels: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="cannot|can be"):
+    with pytest.raises(ValueError, match=r"cannot|can be"):
         tensorflow_files.models(name, base, versions, labels)
