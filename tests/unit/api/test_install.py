@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ import yaml
 from tests.support.install import REPOSITORY, documents
 from volary.api import crdgen
 
-CHART = REPOSITORY / "helm" / "volary"
 READ = {"get", "list", "watch"}
 OWN = READ | {"create", "patch", "delete"}
 CLUSTER_RIGHTS = {
@@ -46,27 +44,15 @@ def rights(role: dict[str, Any]) -> dict[str, set[str]]:
     return {f"{group}/{name}": set(rule["verbs"]) for rule in role["rules"] for group in rule["apiGroups"] for name in rule["resources"]}
 
 
-def chart() -> list[dict[str, Any]]:
-    """The chart's RBAC with every expression replaced by a word: its rules have none."""
-    text = (CHART / "templates" / "rbac.yaml").read_text("utf-8")
-    return list(yaml.safe_load_all(re.sub(r"\{\{-.*?\}\}", "{}", re.sub(r"\{\{ .*?\}\}", "word", text))))
-
-
-@pytest.mark.parametrize("found", [documents(), chart()], ids=["manifests", "chart"])
-def test_rights_are_these_and_no_others(found: list[dict[str, Any]]) -> None:
+def test_rights_are_these_and_no_others() -> None:
+    found = documents()
     assert rights(one("ClusterRole", found)) == CLUSTER_RIGHTS
     assert rights(one("Role", found)) == LEASE_RIGHTS
 
 
-def optional(path: str) -> list[dict[str, Any]]:
-    """A file of rights with every expression of the chart replaced by a word."""
-    text = (REPOSITORY / path).read_text("utf-8")
-    return list(yaml.safe_load_all(re.sub(r"\{\{-.*?\}\}", "", re.sub(r"\{\{ .*?\}\}", "word", text.replace("{{- include", "{{- x")))))
-
-
-@pytest.mark.parametrize("path", ["manifests/gateway/rbac.yaml", "helm/volary/templates/gateway.yaml"])
-def test_rights_for_a_gateway_are_asked_for_by_themselves(path: str) -> None:
-    assert rights(one("ClusterRole", optional(path))) == GATEWAY_RIGHTS
+def test_rights_for_a_gateway_are_asked_for_by_themselves() -> None:
+    found = list(yaml.safe_load_all((REPOSITORY / "manifests" / "gateway" / "rbac.yaml").read_text("utf-8")))
+    assert rights(one("ClusterRole", found)) == GATEWAY_RIGHTS
 
 
 def test_definition_is_the_generated_one() -> None:

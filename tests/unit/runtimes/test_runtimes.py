@@ -23,9 +23,10 @@ def test_a_runtime_serves_the_format_that_the_preflight_accepts_for_it(name: Run
 @pytest.mark.parametrize("name", RuntimeName)
 def test_every_server_listens_where_the_service_and_the_agent_expect_it(name: RuntimeName) -> None:
     container = registry.find(name).server(SERVED)
-    assert container["ports"] == [{"name": "http", "containerPort": 8080, "protocol": "TCP"}]
-    assert any("8080" in arg for arg in container["args"])
-    assert registry.find(name).server_url == "http://127.0.0.1:8080"
+    port = {RuntimeName.ONNXRUNTIME: 8080, RuntimeName.TENSORFLOW_SERVING: 8501}[name]
+    assert container["ports"] == [{"name": "http", "containerPort": port, "protocol": "TCP"}]
+    assert any(str(port) in arg for arg in container["args"])
+    assert registry.find(name).server_url == f"http://127.0.0.1:{port}"
 
 
 def test_a_server_that_holds_several_versions_is_told_which_by_the_agent_alone() -> None:
