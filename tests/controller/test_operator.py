@@ -20,6 +20,7 @@ from tests.controller import api
 from tests.controller.operating import OURS, deployment, forbid_pods, operator, process, settings, status, versions
 from tests.unit.planning import builders
 from volary.adapters.cluster import DEPLOYMENTS, EVENTS, JOBS, LEASES, MODEL_DEPLOYMENTS, SERVICES, Body, Cluster
+from volary.cli.exits import Exit
 from volary.controller.observe import Unreadable, read
 from volary.controller.status import RECONCILED
 from volary.planning import identity, resources
@@ -383,6 +384,6 @@ def test_the_command_asks_and_shows() -> None:
             assert (code, "has no canary under way" in text) == (1, True)
             assert await volary(namespace, "retry", "fraud") == (0, "retry fraud: done\n")
             assert (await volary(namespace, "rollback", "fraud"))[0] == 1
-            assert (await volary(namespace, "status", "nobody"))[0] == 1
+            assert (await volary(namespace, "status", "nobody"))[0] == Exit.NOT_FOUND
 
     play(story)
