@@ -155,6 +155,26 @@ GOOD = (
     Case("step-approval", {STEPS: [{"weight": 5, "approval": True}]}),
     Case("step-analysis-empty", {STEPS: [{"weight": 5, "analysis": {}}]}),
     Case("step-analysis", {STEPS: [{"weight": 5, "analysis": {"minRequests": 9, "interval": "2s", "onInconclusive": "Pause"}}]}),
+    Case(
+        "step-limits",
+        {
+            f"{ANALYSIS}.latency": {},
+            f"{ANALYSIS}.drift": {},
+            f"{ANALYSIS}.restarts": {},
+            f"{ANALYSIS}.saturation": {"maxInFlight": 20},
+            STEPS: [
+                {
+                    "weight": 5,
+                    "analysis": {
+                        "latency": {"maxDuration": "1s", "tolerance": "20%"},
+                        "drift": {"tolerance": "10%"},
+                        "restarts": {"max": 2},
+                        "saturation": {"maxInFlight": 5},
+                    },
+                }
+            ],
+        },
+    ),
     Case("step-errors", {STEPS: [{"weight": 5, "analysis": {"errors": {"tolerance": "2%", "maxRate": "3%"}}}]}),
     Case(
         "step-limit-below-the-common-one",
@@ -289,6 +309,13 @@ BAD = (
         {STEPS: [{"weight": 5, "analysis": {"errors": {"tolerance": "5%", "maxRate": "2%"}}}]},
         "set both in its analysis",
     ),
+    Case("step-puts-latency-on", {STEPS: [{"weight": 5, "analysis": {"latency": {"tolerance": "5%"}}}]}, "it puts none of them on"),
+    Case(
+        "step-puts-saturation-on",
+        {f"{ANALYSIS}.latency": {}, STEPS: [{"weight": 5, "analysis": {"saturation": {"maxInFlight": 5}}}]},
+        "it puts none of them on",
+    ),
+    Case("step-restarts-too-many", {f"{ANALYSIS}.restarts": {}, STEPS: [{"weight": 5, "analysis": {"restarts": {"max": 1001}}}]}, "1000"),
     Case("step-limit-below-the-common-tolerance", {STEPS: [{"weight": 5, "analysis": {"errors": {"maxRate": "0.5%"}}}]}, "set both"),
     Case(
         "step-tolerance-above-the-common-limit",

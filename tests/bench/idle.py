@@ -30,7 +30,7 @@ from volary.controller.observe import Unreadable, read
 from volary.planning import identity, resources
 
 STILL = 5.0  # seconds without a write after which all is settled
-QUIET = 60.0  # seconds that are watched for writes
+QUIET = 20.0  # seconds that are watched for writes
 MIB = 1024.0
 GOALS = "goals 3 s and 120 MB"
 ARGO = "Argo Rollouts 1.10.1, measured elsewhere on one node: 46 s, 120 MB"
