@@ -102,6 +102,7 @@ GOOD = (
     Case("model-name", {"spec.model.name": "1-fraud"}),
     Case("storage-empty", {STORAGE: {}}),
     Case("storage-secret", {f"{STORAGE}.secretName": "models.s3", f"{STORAGE}.region": "eu-central-1"}),
+    Case("storage-private", {STORAGE: {"authorityConfigMapName": "storage-ca", "addressing": "VirtualHost"}}),
     Case("storage-identity", {f"{STORAGE}.serviceAccountName": "reader"}),
     Case("endpoint-http-port", {f"{STORAGE}.endpoint": "http://minio.storage:9000"}),
     Case("endpoint-https-slash", {f"{STORAGE}.endpoint": "https://s3.example/"}),
@@ -155,6 +156,26 @@ GOOD = (
     Case("step-approval", {STEPS: [{"weight": 5, "approval": True}]}),
     Case("step-analysis-empty", {STEPS: [{"weight": 5, "analysis": {}}]}),
     Case("step-analysis", {STEPS: [{"weight": 5, "analysis": {"minRequests": 9, "interval": "2s", "onInconclusive": "Pause"}}]}),
+    Case(
+        "step-limits",
+        {
+            f"{ANALYSIS}.latency": {},
+            f"{ANALYSIS}.drift": {},
+            f"{ANALYSIS}.restarts": {},
+            f"{ANALYSIS}.saturation": {"maxInFlight": 20},
+            STEPS: [
+                {
+                    "weight": 5,
+                    "analysis": {
+                        "latency": {"maxDuration": "1s", "tolerance": "20%"},
+                        "drift": {"tolerance": "10%"},
+                        "restarts": {"max": 2},
+                        "saturation": {"maxInFlight": 5},
+                    },
+                }
+            ],
+        },
+    ),
     Case("step-errors", {STEPS: [{"weight": 5, "analysis": {"errors": {"tolerance": "2%", "maxRate": "3%"}}}]}),
     Case(
         "step-limit-below-the-common-one",
@@ -205,6 +226,7 @@ BAD = (
     Case("no-runtime-name", {"spec.runtime": {}}, "spec.runtime.name: Required value"),
     Case("unknown-field", {"spec.replica": 3}, 'unknown field "spec.replica"'),
     Case("unknown-field-deep", {f"{ANALYSIS}.error": {}}, 'unknown field "spec.rollout.analysis.error"'),
+    Case("addressing-unknown", {f"{STORAGE}.addressing": "virtual"}, 'supported values: "Path", "VirtualHost"'),
     Case("namespace-in-storage", {f"{STORAGE}.namespace": "other"}, 'unknown field "spec.model.storage.namespace"'),
     Case("unknown-field-in-step", {STEPS: [{"weight": 5, "pause": {}}]}, 'unknown field "spec.rollout.steps[0].pause"'),
     Case("unknown-top", {"specs": {}}, 'unknown field "specs"'),
@@ -289,6 +311,13 @@ BAD = (
         {STEPS: [{"weight": 5, "analysis": {"errors": {"tolerance": "5%", "maxRate": "2%"}}}]},
         "set both in its analysis",
     ),
+    Case("step-puts-latency-on", {STEPS: [{"weight": 5, "analysis": {"latency": {"tolerance": "5%"}}}]}, "it puts none of them on"),
+    Case(
+        "step-puts-saturation-on",
+        {f"{ANALYSIS}.latency": {}, STEPS: [{"weight": 5, "analysis": {"saturation": {"maxInFlight": 5}}}]},
+        "it puts none of them on",
+    ),
+    Case("step-restarts-too-many", {f"{ANALYSIS}.restarts": {}, STEPS: [{"weight": 5, "analysis": {"restarts": {"max": 1001}}}]}, "1000"),
     Case("step-limit-below-the-common-tolerance", {STEPS: [{"weight": 5, "analysis": {"errors": {"maxRate": "0.5%"}}}]}, "set both"),
     Case(
         "step-tolerance-above-the-common-limit",

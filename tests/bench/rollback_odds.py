@@ -1,7 +1,7 @@
 """`python -m tests.bench.rollback_odds`: how often an equal canary is rolled back, and how soon a bad one, by rule.
 
 All rules see the same draws. First table: equal canaries over the longest time that the default
-steps can last (10 % for 6 min, 50 % for 9 min, a look each 5 s), 10,000 a cell; Clopper-Pearson
+steps can last (10 % for 6 min, 50 % for 9 min, looks as the operator takes them), 10,000 a cell; Clopper-Pearson
 95 % upper bounds. Second table: canaries that are worse, at a constant weight.
 `--write` puts tables and a picture into docs/.
 """
@@ -10,37 +10,38 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from html import escape
-from itertools import product
+from itertools import product, repeat
 from pathlib import Path
 
 import numpy as np
 
-from tests.support.canaries import SAMPLE, Cell
+from tests.support.canaries import TICK, Cell
 from tests.support.rivals import RULES
 from volary.planning import evidence
 from volary.simulation import odds
 
 DOCS = Path(__file__).parents[2] / "docs"
-LONGEST = (0.1,) * 72 + (0.5,) * 108  # the default steps, each extended to three times its duration
+LONGEST = (0.1,) * 360 + (0.5,) * 540  # the default steps, each extended to three times its duration
 RPS = (0.2, 2.0, 20.0, 200.0)
 ERRORS = (0.0, 0.0001, 0.005, 0.05)
 BURSTS = (1.0, 5.0, 20.0)
 TROUBLE = ((0.0, False), (0.7, False), (0.7, True))  # noise, restarts
-WATCHED = 36  # samples: three minutes
+WATCHED = 180  # ticks: three minutes
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """When each rule rolled each of the canaries back: the number of its look, 0 for never."""
+    """When each rule rolled each of the canaries back: the number of the tick, 0 for never."""
 
     cell: Cell
     runs: int
     when: dict[str, np.ndarray]
 
     def share(self, rule: str, within: int | None = None) -> float:
-        """Of the canaries that were rolled back, at all or within so many looks."""
+        """Of the canaries that were rolled back, at all or within so many ticks."""
         when = self.when[rule]
         return float(((when > 0) & (when <= (within or len(LONGEST)))).mean())
 
@@ -50,7 +51,7 @@ class Found:
 
     def seconds(self, rule: str, share: float) -> float:
         """Within this time so large a share was rolled back; infinite if it never was."""
-        when = np.where(self.when[rule] > 0, self.when[rule] * SAMPLE, np.inf)
+        when = np.where(self.when[rule] > 0, self.when[rule] * TICK, np.inf)
         return float(np.sort(when)[int(np.ceil(share * self.runs)) - 1])
 
 
@@ -58,7 +59,7 @@ def judge(cell: Cell, weights: Sequence[float], runs: int, seed: int) -> Found:
     """All rules on the same canaries."""
     rules = {name: make(runs) for name, make in RULES.items()}
     when = {name: np.zeros(runs, np.int64) for name in RULES}
-    for number, grown in enumerate(cell.samples(weights, runs, seed), 1):
+    for number, grown in enumerate(cell.ticks(weights, runs, seed), 1):
         for name, rule in rules.items():
             back = rule.look(grown)
             when[name][(when[name] == 0) & back] = number
@@ -66,10 +67,13 @@ def judge(cell: Cell, weights: Sequence[float], runs: int, seed: int) -> Found:
 
 
 def equal(runs: int, seed: int) -> Iterator[Found]:
-    """Every cell of canaries that are as good as stable."""
-    for index, (rps, errors, burst, (noise, restarts)) in enumerate(product(RPS, ERRORS, BURSTS, TROUBLE)):
-        cell = Cell(rps=rps, errors=errors, canary_errors=errors, burst=burst, noise=noise, restarts=restarts)
-        yield judge(cell, LONGEST, runs, seed + index)
+    """Every cell of canaries that are as good as stable; a processor each cell, for one takes seconds."""
+    cells = [
+        Cell(rps=rps, errors=errors, canary_errors=errors, burst=burst, noise=noise, restarts=restarts)
+        for rps, errors, burst, (noise, restarts) in product(RPS, ERRORS, BURSTS, TROUBLE)
+    ]
+    with ProcessPoolExecutor() as processors:
+        yield from processors.map(judge, cells, repeat(LONGEST), repeat(runs), range(seed, seed + len(cells)))
 
 
 BAD = (  # stable's errors, the canary's
@@ -163,20 +167,20 @@ documentation and tuned as in many examples: a strike is more than 5 % errors in
 
 ## An equal canary is rolled back
 
-95 % upper bounds (Clopper-Pearson), over the longest time that the default steps can last: 10 % for 6 min, then 50 % for 9 min, a look
-each 5 s. *Burst*: errors come in clusters of that mean size inside one sample. *Noise*: both versions' error rate is multiplied by a
-lognormal factor (sigma 0.7), drawn anew for each sample. *Restarts*: in one sample of twelve only a part of a side is counted.
+95 % upper bounds (Clopper-Pearson), over the longest time that the default steps can last: 10 % for 6 min, then 50 % for 9 min. Volary
+looks as its operator does with an `interval` of 5 s: each second in the canary's first five and while something speaks against it.
+*Burst*: errors come in clusters of that mean size inside one second. *Noise*: both versions' error rate is multiplied by a
+lognormal factor (sigma 0.7), drawn anew for each second. *Restarts*: in one second of twelve only a part of a side is counted.
 
 ![Share of equal canaries that are rolled back](rollback-odds.svg)
 
 {equal}
 
-Bursts that last longer than a sample are several votes. On a cluster looks are closer than in these tables while the canary takes its first
-requests and while something speaks against it, a fifth of `interval` apart: choose one of five times as long as bursts last.
+Bursts that last longer than a second are several votes: choose an `interval` of five times as long as they last.
 
 ## A worse canary is rolled back
 
-Seconds from its first request until half / until 99 % of such canaries are given up, a look each 5 s, at one weight all the time. A
+Seconds from its first request until half / until 99 % of such canaries are given up, at one weight all the time. A
 percentage alone: the share within three minutes, where that is below 99 %.
 
 {worse}

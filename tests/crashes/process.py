@@ -6,14 +6,15 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from multiprocessing.context import ForkServerProcess
-    from pathlib import Path
 
 _PRELOADED = ["volary.controller.app", "volary.cli.run", "kubernetes.aio.client", "kubernetes.aio.config", "kopf", __name__]
 
@@ -86,3 +87,15 @@ class Operator:
                 self._process.join()
                 self._process.close()
                 self._process = None
+
+    @contextmanager
+    def alone(self) -> Iterator[int]:
+        """As an image starts it, for its memory: one that is forked has the modules of this process too. The process id."""
+        environment = {**os.environ, **self._environment}
+        with Path(self._log).open("ab") as log:
+            process = subprocess.Popen([sys.executable, "-m", "volary", "run"], env=environment, stdout=log, stderr=log)
+        try:
+            yield process.pid
+        finally:
+            process.kill()
+            process.wait()

@@ -3,7 +3,7 @@
 `tests/unit/planning/test_odds.py` holds it to `planning.evidence`, step by step.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,8 @@ Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class Grown:
-    """What happened between two samples: one number a canary."""
+class Grown(NamedTuple):
+    """What happened in some time: one number a canary."""
 
     canary_requests: Counts
     canary_errors: Counts

@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.cluster import certs
+from tests.cluster.network import ENTER
+from tests.cluster.settings import NODE_IP
+from tests.support import wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 _BYTES = 65536
 
 
 class Relay:
-    """Takes connections on a free port of the loopback and passes them on."""
+    """Takes connections on a free port of the loopback, or where it is told to, and passes them on."""
 
-    def __init__(self, target: tuple[str, int], context: ssl.SSLContext | None) -> None:
+    def __init__(self, target: tuple[str, int], context: ssl.SSLContext | None, own: tuple[str, int] = ("127.0.0.1", 0)) -> None:
         self.sent = b""  # by all clients
         self.break_after: int | None = None  # bytes of an answer; then its connection ends, once
         self._target = target
         self._context = context
-        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._listening = socket.create_server(own)
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._open: list[socket.socket] = []
         self._threads[0].start()
@@ -81,6 +86,26 @@ class Relay:
 
 
 @contextmanager
+def encrypting(folder: Path, target: tuple[str, int]) -> Iterator[tuple[str, str]]:
+    """HTTPS in front of `target` in the network of the test cluster's node: the address, and the authority's certificate as text."""
+    command = [*ENTER, sys.executable, "-m", "tests.support.relay", str(folder), *map(str, target)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            port = wait.until("the relay listens", process.stdout.readline, 30)
+            yield f"https://{NODE_IP}:{port.strip()}", (folder / "ca.crt").read_text("ascii")
+        finally:
+            process.kill()
+
+
+def _encrypt(folder: Path, host: str, port: int) -> None:
+    running = Relay((host, port), authority(folder, NODE_IP)[1], (NODE_IP, 0))
+    sys.stdout.write(f"{running.port}\n")
+    sys.stdout.flush()
+    threading.Event().wait()
+
+
+@contextmanager
 def relay(target: tuple[str, int], context: ssl.SSLContext | None = None) -> Iterator[Relay]:
     """Run until the block ends."""
     running = Relay(target, context)
@@ -90,9 +115,13 @@ def relay(target: tuple[str, int], context: ssl.SSLContext | None = None) -> Ite
         running.close()
 
 
-def authority(directory: Path) -> tuple[Path, ssl.SSLContext]:
-    """A new certificate authority's file, and what a server of 127.0.0.1 needs to be trusted by who trusts it."""
-    certs.issue_leaf(directory, certs.Leaf("server", "ca", "127.0.0.1", hosts=("127.0.0.1",)), *certs.authority(directory, "ca"))
+def authority(directory: Path, host: str = "127.0.0.1") -> tuple[Path, ssl.SSLContext]:
+    """A new certificate authority's file, and what a server of this address needs to be trusted by who trusts it."""
+    certs.issue_leaf(directory, certs.Leaf("server", "ca", host, hosts=(host,)), *certs.authority(directory, "ca"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(directory / "server.crt", directory / "server.key")
     return directory / "ca.crt", context
+
+
+if __name__ == "__main__":
+    _encrypt(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

@@ -48,3 +48,6 @@ SYNTHETIC_HEADER = "x-volary-synthetic"  # on requests of the agent: counted apa
 SECRET_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 PUBLIC_KEY = "public.pem"  # key of the Secret of spec.model.verify
 PUBLIC_KEY_VARIABLE = "VOLARY_PUBLIC_KEY"  # how a preflight gets its content
+AUTHORITY = "ca.crt"  # key of the ConfigMap of spec.model.storage.authorityConfigMapName
+AUTHORITY_VARIABLE = "VOLARY_STORAGE_AUTHORITY"  # how preflight and agent get its content
+ADDRESSING_VARIABLE = "AWS_S3_ADDRESSING_STYLE"  # path (default), virtual or auto

@@ -4,10 +4,13 @@ A model pod is a function of its revision and of nothing else, so no edit of a s
 pods of a revision that serves.
 """
 
-from volary.api.v1alpha1 import Model, Resources, SchemaChange, Storage, Update, Verify
+from volary.api.v1alpha1 import Addressing, Model, Resources, SchemaChange, Storage, Update, Verify
 from volary.common.names import (
+    ADDRESSING_VARIABLE,
     AGENT_CONTAINER,
     AGENT_PORT,
+    AUTHORITY,
+    AUTHORITY_VARIABLE,
     COMPONENT_LABEL,
     MANAGED_BY_LABEL,
     MODEL_LABEL,
@@ -30,6 +33,7 @@ from volary.runtimes.runtime import Body, Served
 _NOBODY = 65532
 _FETCH_SECONDS = 86_400  # the progress deadline decides how long a bundle may take, not the kubelet
 _OPTIONAL_KEYS = {"AWS_SESSION_TOKEN"}
+_STYLES = {Addressing.PATH: "path", Addressing.VIRTUAL_HOST: "virtual"}
 
 
 def model_template(name: str, revision: Revision) -> Body:
@@ -181,7 +185,17 @@ def _environment(storage: Storage) -> list[Body]:
     region = storage.region or ("us-east-1" if storage.endpoint else None)  # S3-compatible servers want any; AWS' own identity brings one
     if region:
         env.append({"name": "AWS_REGION", "value": region})
-    return env
+    if storage.addressing:
+        env.append({"name": ADDRESSING_VARIABLE, "value": _STYLES[storage.addressing]})
+    return [*env, *_authority(storage)]
+
+
+def _authority(storage: Storage) -> list[Body]:
+    """By variable, as the public key."""
+    if storage.authority_config_map_name is None:
+        return []
+    chosen = {"name": storage.authority_config_map_name, "key": AUTHORITY}
+    return [{"name": AUTHORITY_VARIABLE, "valueFrom": {"configMapKeyRef": chosen}}]
 
 
 def _public_key(verify: Verify | None) -> list[Body]:

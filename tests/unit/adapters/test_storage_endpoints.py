@@ -97,6 +97,22 @@ def test_an_authority_of_ones_own_is_trusted_where_it_is_named(
             check_round_trip(storage, tmp_path)
 
 
+def test_an_authority_may_be_given_as_text(server: s3.S3, target: tuple[str, int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    bundle, context = authority(tmp_path)
+    monkeypatch.setenv("AWS_CA_BUNDLE", "/etc/ssl/certs/another.crt")
+    monkeypatch.setenv("VOLARY_STORAGE_AUTHORITY", bundle.read_text("ascii"))
+    with relay(target, context) as front, closing(connect(server.bucket(), f"https://127.0.0.1:{front.port}")) as storage:
+        check_round_trip(storage, tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----\n", "/etc/ssl/ca.crt"])
+def test_an_authority_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("VOLARY_STORAGE_AUTHORITY", text)
+    with closing(connect("models", "https://127.0.0.1:1")) as storage, pytest.raises(Refused, match="holds no certificates") as caught:
+        storage.read("versions/1.json", 10)
+    assert caught.value.reason is Reason.SPEC_INVALID
+
+
 def test_a_session_token_reaches_the_storage_and_no_url(target: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SESSION_TOKEN", "the-session-token")
     with relay(target) as front:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from volary.api.v1alpha1 import Analysis, Evidence, LatencyEvidence, RolloutStatus, SaturationAnalysis
+from volary.api.v1alpha1 import Analysis, Evidence, LatencyEvidence, RolloutStatus
 from volary.planning import evidence
 from volary.planning.evidence import BETS, Increment, limits
 from volary.planning.model import Count
@@ -56,7 +56,9 @@ def test_looks_are_close_at_the_beginning_and_under_suspicion(known: RolloutStat
 def test_a_saturated_pod_is_counted_once_an_interval() -> None:
     """Close looks are more votes for the bets; three looks in a row above a limit are meant as a time."""
     busy = [Count(uid="a", revision="new", requests=0, errors=0, in_flight=30)]
-    analysis = SaturationAnalysis(max_in_flight=20)
-    assert limits.saturated(1, busy, analysis, close=False) == 2
-    assert limits.saturated(1, busy, analysis, close=True) == 1
-    assert limits.saturated(0, busy, analysis, close=True) == 1, "above the limit is never a pass"
+    looks, seen = [], limits.Saturated()
+    for second in range(12):
+        seen = limits.saturated(seen, busy, 20, NOW + timedelta(seconds=second), timedelta(seconds=5))
+        looks.append(seen.looks)
+    assert looks == [1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3, 3]
+    assert limits.saturated(seen, busy, 30, LATER, timedelta(seconds=5)) == limits.Saturated()

@@ -3,14 +3,16 @@
 The whole table is `python -m tests.bench.rollback_odds`; here are the cells that are nearest to the edge.
 """
 
+from datetime import UTC, datetime, timedelta
+
 import numpy as np
 import pytest
 
 from tests.bench import rollback_odds
 from tests.bench.rollback_odds import LONGEST, judge
-from tests.support import betting
+from tests.support import betting, rivals
 from tests.support.canaries import Cell
-from volary.api.v1alpha1 import ErrorAnalysis, Evidence
+from volary.api.v1alpha1 import Analysis, ErrorAnalysis, Evidence, RolloutStatus
 from volary.planning import evidence
 from volary.planning.evidence import Increment
 from volary.simulation import odds
@@ -26,7 +28,7 @@ def test_arrays_weigh_as_the_operator_does(cell: Cell) -> None:
     seen = [Evidence() for _ in range(runs)]
     fail, better = betting.zero(runs), betting.zero(runs)
     above, below = betting.zero(runs), betting.zero(runs, len(evidence.LOWER))
-    for grown in cell.samples((0.1,) * 20 + (0.5,) * 20, runs, 3):
+    for grown in cell.ticks((0.1,) * 20 + (0.5,) * 20, runs, 3):
         fail = betting.vote(fail, grown, evidence.WORSE_RATIO, worse=True)
         better = betting.vote(better, grown, evidence.EQUAL_RATIO, worse=False)
         above = betting.higher(above, grown.canary_requests, grown.canary_errors, 0.1)
@@ -39,6 +41,25 @@ def test_arrays_weigh_as_the_operator_does(cell: Cell) -> None:
                 assert betting.mean(wealth)[run] == pytest.approx(evidence.mean(same), abs=1e-9)
 
 
+def test_arrays_look_when_the_operator_does() -> None:
+    runs, start = 20, datetime(2026, 1, 1, tzinfo=UTC)
+    rule = rivals.Bets(runs)
+    known = [
+        RolloutStatus(revision="new", generation=1, started_at=start, step=0, step_started_at=start, last_sample_at=start)
+        for _ in range(runs)
+    ]
+    for second, grown in enumerate(Cell(rps=2, errors=0.05, canary_errors=0.2).ticks((0.25,) * 120, runs, 3), 1):
+        now = start + timedelta(seconds=second)
+        rule.look(grown)
+        for run, memory in enumerate(known):
+            due = now >= memory.last_sample_at + evidence.pause(memory, Analysis())
+            assert (rule.since[run] == 0) == due
+            if due:
+                seen = Evidence(fail=tuple(rule.fail[run]))
+                known[run] = memory.model_copy(update={"last_sample_at": now, "evidence": seen})
+    assert {memory.last_sample_at for memory in known} > {now}
+
+
 @pytest.mark.parametrize(
     "cell",
     [
@@ -48,35 +69,35 @@ def test_arrays_weigh_as_the_operator_does(cell: Cell) -> None:
     ],
 )
 def test_an_equal_canary_is_not_rolled_back_however_often_one_looks(cell: Cell) -> None:
-    found = judge(cell, LONGEST[::2], 2000, 1)
+    found = judge(cell, LONGEST[::5], 2000, 1)
     assert found.bound(OURS) < 0.01
 
 
 @pytest.mark.parametrize("rps", [20, 200])
 def test_a_limit_rolls_no_equal_canary_back_for_its_bursts(rps: float) -> None:
-    found = judge(Cell(rps=rps, errors=0.05, canary_errors=0.05, burst=20, noise=0.7), LONGEST[::2], 2000, 1)
+    found = judge(Cell(rps=rps, errors=0.05, canary_errors=0.05, burst=20, noise=0.7), LONGEST[::5], 2000, 1)
     assert found.bound("Volary, maxRate 10 %") < 0.01
 
 
 def test_a_canary_at_the_edge_of_the_claim_is_not_rolled_back_either() -> None:
-    found = judge(Cell(rps=200, errors=0.005, canary_errors=0.005 * evidence.WORSE_RATIO), LONGEST[::2], 2000, 1)
+    found = judge(Cell(rps=200, errors=0.005, canary_errors=0.005 * evidence.WORSE_RATIO), LONGEST[::5], 2000, 1)
     assert found.bound(OURS) < 0.01
 
 
-@pytest.mark.parametrize(("weight", "seconds"), [(0.1, 30), (0.25, 35), (0.5, 65)])
+@pytest.mark.parametrize(("weight", "seconds"), [(0.1, 15), (0.25, 10), (0.5, 15)])
 def test_half_of_the_requests_failing_is_found_within_seconds(weight: float, seconds: float) -> None:
-    found = judge(Cell(rps=20, errors=0.005, canary_errors=0.5), (weight,) * 20, 1000, 1)
+    found = judge(Cell(rps=20, errors=0.005, canary_errors=0.5), (weight,) * 60, 1000, 1)
     assert found.seconds(OURS, 0.99) <= seconds
 
 
 def test_rules_that_are_right_for_one_look_are_wrong_for_many() -> None:
-    found = judge(Cell(rps=20, errors=0.005, canary_errors=0.005), LONGEST[::2], 500, 1)
+    found = judge(Cell(rps=20, errors=0.005, canary_errors=0.005), LONGEST[::5], 500, 1)
     assert found.share("z-test at each look") > 0.05
     assert found.share(OURS) < 0.01
 
 
 def test_the_table_has_a_row_for_each_cell() -> None:
-    found = [judge(Cell(rps=20, errors=0.005, canary_errors=0.005), (0.1,) * 6, 50, 1)]
+    found = [judge(Cell(rps=20, errors=0.005, canary_errors=0.005), (0.1,) * 30, 50, 1)]
     lines = list(rollback_odds.equal_table(found))
     assert len(lines) == 4
     assert "<circle" in rollback_odds.picture(found)
@@ -103,6 +124,6 @@ def test_quantiles_are_values_that_were_seen() -> None:
 
 def test_restarts_lose_requests_and_errors_alike() -> None:
     cell = Cell(rps=200, errors=0.05, canary_errors=0.05, restarts=True)
-    grown = list(cell.samples((0.5,) * 20, 200, 1))
+    grown = list(cell.ticks((0.5,) * 20, 200, 1))
     rate = np.sum([each.canary_errors for each in grown]) / np.sum([each.canary_requests for each in grown])
     assert rate == pytest.approx(0.05, rel=0.02)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.planning.builders import DIGEST, desired, failed, model, revision, revisions, spec
-from volary.api.v1alpha1 import Runtime, RuntimeName, SchemaChange, Storage, Verify
+from volary.api.v1alpha1 import Addressing, Runtime, RuntimeName, SchemaChange, Storage, Verify
 from volary.common.reasons import Reason
 from volary.planning import pods, resources
 from volary.planning.model import NoService, Only, Shared
@@ -131,6 +131,8 @@ def test_credentials_reach_only_volarys_own_image_and_only_fixed_keys(template: 
     [
         (Storage(), {}),
         (Storage(region="eu-central-1"), {"AWS_REGION": "eu-central-1"}),
+        (Storage(addressing=Addressing.VIRTUAL_HOST), {"AWS_S3_ADDRESSING_STYLE": "virtual"}),
+        (Storage(addressing=Addressing.PATH), {"AWS_S3_ADDRESSING_STYLE": "path"}),
         (Storage(endpoint="http://s3:9000"), {"AWS_ENDPOINT_URL_S3": "http://s3:9000", "AWS_REGION": "us-east-1"}),
         (Storage(endpoint="http://s3:9000", region="here"), {"AWS_ENDPOINT_URL_S3": "http://s3:9000", "AWS_REGION": "here"}),
     ],
@@ -139,6 +141,15 @@ def test_the_agent_knows_where_the_storage_is(storage: Storage, expected: dict[s
     template = pods.model_template("fraud", revision(model=model(storage=storage)))
     env = containers(template)["agent"].get("env", [])
     assert {entry["name"]: entry["value"] for entry in env} == expected
+
+
+def test_the_agent_and_the_preflight_get_the_authority_of_the_storage_by_variable() -> None:
+    storage = Storage(authority_config_map_name="storage-ca")
+    wanted = {"name": "VOLARY_STORAGE_AUTHORITY", "valueFrom": {"configMapKeyRef": {"name": "storage-ca", "key": "ca.crt"}}}
+    template = pods.model_template("fraud", revision(model=model(storage=storage)))
+    assert containers(template)["agent"]["env"] == [wanted]
+    job = resources.preflight_job(desired(spec=spec(model=model(storage=storage))), "a" * 10)
+    assert containers(job["spec"]["template"])["preflight"]["env"] == [wanted]
 
 
 def test_a_service_account_is_used_where_one_is_named() -> None:

@@ -62,6 +62,19 @@ def test_a_step_sets_what_it_names_and_nothing_else() -> None:
     )
 
 
+def test_a_step_changes_limits_of_each_metric_that_is_on() -> None:
+    common = {"latency": {"dryRun": True}, "drift": {}, "restarts": {"max": 1}, "saturation": {"maxInFlight": 20}}
+    own = {
+        "latency": {"maxDuration": "1s"},
+        "drift": {"tolerance": "9%"},
+        "restarts": {"max": 0},
+        "saturation": {"maxInFlight": 5},
+    }
+    found = analysis_of(rollout(analysis=common, steps=[{"weight": 10, "analysis": own}]), 0)
+    expected = {"latency": {"dryRun": True, "maxDuration": "1s"}, "drift": own["drift"], "restarts": own["restarts"]}
+    assert found == Analysis.model_validate({**expected, "saturation": own["saturation"]})
+
+
 @pytest.mark.parametrize("step", [-1, 3])
 def test_outside_of_the_steps_the_common_rules_hold(step: int) -> None:
     wanted = rollout(steps=[{"weight": 10, "analysis": {"minRequests": 9}}, *STEPS[1:]])

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
+from volary.adapters.storage import authority
 from volary.adapters.storage.errors import CONNECT_SECONDS, Place, not_deleted, status_of
 from volary.adapters.storage.protocol import Listed, Progress
 from volary.adapters.storage.wire import Wire
 from volary.bundle import limits
 from volary.bundle.layout import Location
 from volary.common.errors import Refused
+from volary.common.names import ADDRESSING_VARIABLE
 from volary.common.reasons import Reason
 
 if TYPE_CHECKING:
@@ -28,7 +30,6 @@ _CONNECTIONS = 16
 _DEFAULT_REGION = "us-east-1"
 _AT_ONCE = 16 * limits.MIB  # written with one request; more goes in parts
 
-ADDRESSING = "AWS_S3_ADDRESSING_STYLE"  # path (default), virtual or auto
 ENCRYPTION = "AWS_S3_SERVER_SIDE_ENCRYPTION"  # AES256 or aws:kms
 ENCRYPTION_KEY = "AWS_S3_SSE_KMS_KEY_ID"
 _STYLES = ("path", "virtual", "auto")
@@ -178,11 +179,12 @@ def connect(location: Location, *, endpoint: str | None = None, region: str | No
     """The storage of one place. Raises Refused (SpecInvalid), and what is no endpoint raises it at the first use.
 
     What is not given comes from the environment, as for every AWS tool: AWS_ENDPOINT_URL_S3,
-    AWS_REGION, AWS_CA_BUNDLE, credentials; and the settings named above.
+    AWS_REGION, AWS_CA_BUNDLE, credentials; and the settings named above. In a pod the certificates to trust
+    may come by variable (`authority`), before AWS_CA_BUNDLE.
     """
-    style = os.environ.get(ADDRESSING) or "path"
+    style = os.environ.get(ADDRESSING_VARIABLE) or "path"
     if style not in _STYLES:
-        raise Refused(Reason.SPEC_INVALID, f"{ADDRESSING} is {style[:20]!r}; it is one of {', '.join(_STYLES)}")
+        raise Refused(Reason.SPEC_INVALID, f"{ADDRESSING_VARIABLE} is {style[:20]!r}; it is one of {', '.join(_STYLES)}")
     named = {"ServerSideEncryption": os.environ.get(ENCRYPTION), "SSEKMSKeyId": os.environ.get(ENCRYPTION_KEY)}
     encryption = {name: value for name, value in named.items() if value}
     return S3(location, lambda: _connect(location, endpoint, region, style), encryption)
@@ -206,6 +208,8 @@ def _connect(location: Location, endpoint: str | None, region: str | None, style
     }
     try:
         session = boto3.session.Session(region_name=region)
+        if trusted := authority.file():
+            session._session.set_config_variable("ca_bundle", trusted)  # noqa: SLF001 -- boto3 hides the session whose settings it documents
         client = session.client("s3", endpoint_url=endpoint, region_name=session.region_name or _DEFAULT_REGION, config=Config(**settings))
         where = Place(location, urlsplit(client.meta.endpoint_url).netloc.rpartition("@")[2])
         return Connection(client, where, _wire(where, client, session))

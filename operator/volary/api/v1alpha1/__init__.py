@@ -32,7 +32,7 @@ from volary.api.v1alpha1.memory import (
     RouteStatus,
     WatchStatus,
 )
-from volary.api.v1alpha1.model import Model, SchemaChange, Storage, Verify
+from volary.api.v1alpha1.model import Addressing, Model, SchemaChange, Storage, Verify
 from volary.api.v1alpha1.resource import Metadata, ModelDeployment
 from volary.api.v1alpha1.rollout import DEFAULT_STEPS, Rollout, Step, StrategyName, analysis_of
 from volary.api.v1alpha1.runtime import PodTemplate, Resources, Runtime, RuntimeName, Toleration, TopologySpread
@@ -46,6 +46,7 @@ from volary.api.v1alpha1.verdicts import Checks, GoldenCount, GoldenState, JobSt
 
 __all__ = [
     "DEFAULT_STEPS",
+    "Addressing",
     "Analysis",
     "Autoscaling",
     "BinEvidence",

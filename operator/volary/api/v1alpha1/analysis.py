@@ -62,10 +62,14 @@ class DriftAnalysis(Spec):
     """Only reports: it neither ends the canary nor keeps it waiting."""
 
 
+MaxRestarts = Annotated[Integer, rules.between(0, 1000, "restarts.max must be between 0 and 1000 restarts")]
+MaxInFlight = Annotated[Integer, rules.between(1, 100_000, "saturation.maxInFlight must be between 1 and 100000 requests")]
+
+
 class RestartAnalysis(Spec):
     """Restarts of the canary's servers while it takes traffic."""
 
-    max: Annotated[Integer, rules.between(0, 1000, "restarts.max must be between 0 and 1000 restarts")] = 0
+    max: MaxRestarts = 0
     """More than this, all pods together, fail."""
     dry_run: Flag = False
     """Only reports: it neither ends the canary nor keeps it waiting."""
@@ -74,7 +78,7 @@ class RestartAnalysis(Spec):
 class SaturationAnalysis(Spec):
     """Requests that a canary pod has at once: more than it can do pile up."""
 
-    max_in_flight: Annotated[Integer, rules.between(1, 100_000, "saturation.maxInFlight must be between 1 and 100000 requests")]
+    max_in_flight: MaxInFlight
     """A canary pod above this in three looks in a row fails. Choose it well above what stable has at its busiest."""
     dry_run: Flag = False
     """Only reports: it neither ends the canary nor keeps it waiting."""
@@ -117,11 +121,52 @@ class StepErrors(Spec):
     """In place of spec.rollout.analysis.errors.maxRate."""
 
 
+class StepLatency(Spec):
+    """What one step sets otherwise about slow requests."""
+
+    max_duration: Latency | None = None
+    """In place of spec.rollout.analysis.latency.maxDuration."""
+    tolerance: Percent | None = None
+    """In place of spec.rollout.analysis.latency.tolerance."""
+
+
+class StepDrift(Spec):
+    """What one step sets otherwise about other answers."""
+
+    tolerance: Percent | None = None
+    """In place of spec.rollout.analysis.drift.tolerance."""
+
+
+class StepRestarts(Spec):
+    """What one step sets otherwise about restarts."""
+
+    max: MaxRestarts | None = None
+    """In place of spec.rollout.analysis.restarts.max; restarts of the steps before count."""
+
+
+class StepSaturation(Spec):
+    """What one step sets otherwise about requests at once: more weight, more of them."""
+
+    max_in_flight: MaxInFlight | None = None
+    """In place of spec.rollout.analysis.saturation.maxInFlight."""
+
+
 class StepAnalysis(Spec):
-    """What one step sets otherwise; the rest is spec.rollout.analysis."""
+    """What one step sets otherwise; the rest is spec.rollout.analysis.
+
+    A step changes limits alone, it puts no metric on or off: the metrics that are on share one error budget for the whole canary.
+    """
 
     errors: StepErrors | None = None
     """Failed requests."""
+    latency: StepLatency | None = None
+    """Slow requests, where spec.rollout.analysis.latency is there."""
+    drift: StepDrift | None = None
+    """Other answers, where spec.rollout.analysis.drift is there."""
+    restarts: StepRestarts | None = None
+    """Restarts, where spec.rollout.analysis.restarts is there."""
+    saturation: StepSaturation | None = None
+    """Requests at once, where spec.rollout.analysis.saturation is there."""
     min_requests: MinRequests | None = None
     """Requests the canary must have answered in this step before it may pass."""
     interval: Interval | None = None

@@ -105,7 +105,9 @@ class RolloutStatus(Status):
     restarts: int = 0
     """Of the canary's servers since it takes traffic."""
     saturated: int = 0
-    """Looks in a row at which a canary pod had too many requests at once."""
+    """Looks in a row, an interval apart, at which a canary pod had too many requests at once."""
+    saturated_at: datetime | None = None
+    """When the last of them was counted; memory."""
     # Atomic: of a map that is merged key by key the API server makes null when its last key goes, and then refuses it.
     verdicts: dict[str, MetricState] = Field(default_factory=dict, json_schema_extra={"x-kubernetes-map-type": "atomic"})
     """Each metric that is on, by name. All that gate must pass; one that fails ends the canary."""

@@ -6,6 +6,13 @@ from volary.api import fields
 from volary.api.v1alpha1.base import Spec
 
 
+class Addressing(StrEnum):
+    """Where a request names the bucket."""
+
+    PATH = "Path"
+    VIRTUAL_HOST = "VirtualHost"
+
+
 class Storage(Spec):
     """How the S3-compatible storage is reached. Without it: the pod's own cloud identity."""
 
@@ -17,6 +24,10 @@ class Storage(Spec):
     """Region of the bucket; us-east-1 where the server does not care."""
     service_account_name: fields.LocalName | None = None
     """ServiceAccount of the model pods, for workload identity instead of keys."""
+    authority_config_map_name: fields.LocalName | None = None
+    """ConfigMap in the same namespace; its key ca.crt holds the certificates (PEM) by which the endpoint is trusted, and no others."""
+    addressing: Addressing | None = None
+    """Path: https://HOST/BUCKET/KEY. VirtualHost: https://BUCKET.HOST/KEY. Absent: Path."""
 
 
 class SchemaChange(StrEnum):

@@ -154,6 +154,22 @@ STEP_RATES = rules.Rule(
     message="in a step, with what it sets itself, errors.maxRate must not be below errors.tolerance: set both in its analysis",
     holds=_step_rates_hold,
 )
+_OPTIONAL = ("latency", "drift", "restarts", "saturation")
+STEP_METRICS = rules.Rule(
+    expression="!has(self.steps) || self.steps.all(s, !has(s.analysis) || ("
+    + " && ".join(f"(!has(s.analysis.{name}) || (has(self.analysis) && has(self.analysis.{name})))" for name in _OPTIONAL)
+    + "))",
+    message="a step changes the limits of latency, drift, restarts and saturation, it puts none of them on: "
+    "write the metric into spec.rollout.analysis too, such as latency: {}",
+    holds=lambda rollout: (
+        not any(
+            getattr(step.analysis, name) and not getattr(rollout.analysis, name)
+            for step in rollout.steps
+            if step.analysis
+            for name in _OPTIONAL
+        )
+    ),
+)
 NO_SURGE_THERE = rules.Rule(
     expression="!has(self.surge) || !has(self.traffic)",
     message="a gateway needs the pods for its weights: remove spec.rollout.surge, or spec.rollout.traffic",
@@ -164,7 +180,9 @@ NO_SHADOW = rules.Rule(
     message="strategy BlueGreen has no steps, and so no shadow: remove spec.rollout.traffic.mirror, or write strategy: Canary",
     holds=lambda rollout: rollout.strategy is not StrategyName.BLUE_GREEN or rollout.traffic is None or rollout.traffic.mirror is None,
 )
-CheckedRollout = Annotated[Rollout, NO_STEPS, NO_SURGE, NO_DELAY, NO_SURGE_THERE, NO_SHADOW, STEP_RATES, JOBS_HAVE_A_STEP, ASKED_IN_STEPS]
+CheckedRollout = Annotated[
+    Rollout, NO_STEPS, NO_SURGE, NO_DELAY, NO_SURGE_THERE, NO_SHADOW, STEP_RATES, STEP_METRICS, JOBS_HAVE_A_STEP, ASKED_IN_STEPS
+]
 
 
 def analysis_of(rollout: Rollout, step: int) -> Analysis:

@@ -74,13 +74,13 @@ def _weighed(memory: RolloutStatus, grown: list[Growth], sample: Sample, analysi
     """All evidence after one sample."""
     alpha, canary = share(analysis), memory.revision
     total = both(canary, ((one.revision, one.requests, one.errors) for one in grown))
-    mine = [count for count in sample.counts if count.revision == canary]
-    close = memory.last_sample_at is not None and sample.at - memory.last_sample_at < duration(analysis.interval)
+    busy = _busy(memory, sample, analysis)
     updates: dict[str, object] = {
         "evidence": comparison.weigh(memory.evidence, total, analysis.errors, _alpha(alpha, dry=analysis.errors.dry_run)),
         "step_requests": memory.step_requests + total.canary_requests,
         "restarts": limits.restarts(memory.restarts, canary, grown),
-        "saturated": limits.saturated(memory.saturated, mine, analysis.saturation, close=close) if analysis.saturation else 0,
+        "saturated": busy.looks,
+        "saturated_at": busy.counted_at,
     }
     if analysis.latency and memory.latency:
         spent = _alpha(alpha, dry=analysis.latency.dry_run)
@@ -88,6 +88,14 @@ def _weighed(memory: RolloutStatus, grown: list[Growth], sample: Sample, analysi
     if analysis.drift and memory.drift:
         updates["drift"] = drift.fold(memory.drift, canary, grown, analysis.drift)
     return memory.model_copy(update=updates)
+
+
+def _busy(memory: RolloutStatus, sample: Sample, analysis: Analysis) -> limits.Saturated:
+    if analysis.saturation is None:
+        return limits.Saturated()
+    mine = [count for count in sample.counts if count.revision == memory.revision]
+    before = limits.Saturated(memory.saturated, memory.saturated_at)
+    return limits.saturated(before, mine, analysis.saturation.max_in_flight, sample.at, duration(analysis.interval))
 
 
 def _alpha(alpha: float, *, dry: bool) -> float:

@@ -1,8 +1,10 @@
 """Two metrics with a limit that a person gave: no chance, no budget, the same for stable and canary."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from volary.api.v1alpha1 import RestartAnalysis, SaturationAnalysis
+from volary.api.v1alpha1 import RestartAnalysis
 from volary.planning.evidence.comparison import Verdict
 from volary.planning.evidence.counting import Growth
 from volary.planning.model import Count
@@ -22,18 +24,28 @@ def restarts_verdict(seen: int, answered: bool, analysis: RestartAnalysis) -> Ve
     return Verdict.PASS if answered else Verdict.INCONCLUSIVE
 
 
-def saturated(before: int, canary: Sequence[Count], analysis: SaturationAnalysis, *, close: bool) -> int:
-    """Looks in a row with a canary pod above the limit; a look without an answer changes nothing.
+@dataclass(frozen=True, slots=True)
+class Saturated:
+    """Looks in a row with a canary pod above the limit, and when the last of them was counted."""
 
-    Close looks are more votes for the bets; here three in a row are a time. So those that are `close` add nothing to it, but
-    one above the limit is no pass.
+    looks: int = 0
+    counted_at: datetime | None = None
+
+
+def saturated(before: Saturated, canary: Sequence[Count], most: int, at: datetime, interval: timedelta) -> Saturated:
+    """A look without an answer changes nothing.
+
+    Close looks are more votes for the bets; here three in a row are a time. So one is counted an interval: at 5 s, of looks each
+    second the first, the sixth and the eleventh, and a pod that is above the limit all the while fails after ten seconds.
     """
     busy = [count.in_flight for count in canary if count.in_flight is not None]
     if not busy:
         return before
-    if max(busy) <= analysis.max_in_flight:
-        return 0
-    return max(before, 1) if close else before + 1
+    if max(busy) <= most:
+        return Saturated()
+    if before.counted_at is not None and at - before.counted_at < interval:
+        return before
+    return Saturated(before.looks + 1, at)
 
 
 def saturation_verdict(seen: int, canary: Sequence[Count]) -> Verdict:
