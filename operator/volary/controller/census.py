@@ -13,8 +13,8 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from volary.api.v1alpha1 import ModelDeploymentStatus, RevisionStatus
+from volary.common.families import Family
 from volary.controller import families
-from volary.controller.families import Family
 from volary.controller.queue import Key
 
 _PERCENT = 100

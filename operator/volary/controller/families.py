@@ -1,34 +1,9 @@
 """Every metric of the operator: one closed list, from which the meters are made and `docs/operator-metrics.md` is generated."""
 
-from dataclasses import dataclass
-from enum import StrEnum
+from volary.common.families import Family, Type
 
 _OBJECT = ("namespace", "name")
 _ROLE = (*_OBJECT, "role")
-
-
-class Type(StrEnum):
-    """As Prometheus calls it."""
-
-    COUNTER = "counter"
-    GAUGE = "gauge"
-    HISTOGRAM = "histogram"
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """One metric. A counter's series end in `_total`, its family does not."""
-
-    name: str
-    type: Type
-    text: str
-    labels: tuple[str, ...] = ()
-
-    @property
-    def shown(self) -> str:
-        """The name by which queries ask for it."""
-        return f"{self.name}_total" if self.type is Type.COUNTER else self.name
-
 
 RECONCILES = Family("volary_operator_reconciles", Type.COUNTER, "Turns of ModelDeployments: ok, gone or failed.", ("result",))
 RECONCILE_DURATION = Family("volary_operator_reconcile_duration_seconds", Type.HISTOGRAM, "Length of a turn, by result.", ("result",))

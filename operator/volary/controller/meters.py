@@ -9,9 +9,9 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
+from volary.common.families import Family
 from volary.common.reasons import REASONS, Kind, Reason
 from volary.controller import families
-from volary.controller.families import Family
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

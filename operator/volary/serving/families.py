@@ -1,34 +1,10 @@
 """Every metric of the model server: one closed list, from which the counters are made and `docs/metrics.md` is generated."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import StrEnum
+
+from volary.common.families import Family, Type, table
 
 LABELS = ("model", "version", "revision")
-
-
-class Type(StrEnum):
-    """As Prometheus calls it."""
-
-    COUNTER = "counter"
-    GAUGE = "gauge"
-    HISTOGRAM = "histogram"
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """One metric. A counter's series end in `_total`, its family does not."""
-
-    name: str
-    type: Type
-    text: str
-    labels: tuple[str, ...] = LABELS
-
-    @property
-    def shown(self) -> str:
-        """The name by which queries ask for it."""
-        return f"{self.name}_total" if self.type is Type.COUNTER else self.name
-
 
 REQUESTS = Family("volary_requests", Type.COUNTER, "Inference requests answered, by HTTP status.", (*LABELS, "code"))
 ERRORS = Family("volary_request_errors", Type.COUNTER, "Inference requests without outputs, by reason.", (*LABELS, "reason"))
@@ -36,13 +12,15 @@ SYNTHETIC = Family(
     "volary_synthetic_requests", Type.COUNTER, "Golden samples that the agent in the pod asked, by HTTP status.", (*LABELS, "code")
 )
 OUTPUTS = Family("volary_outputs", Type.COUNTER, "Answers by what the first item of an output is.", (*LABELS, "output", "bin"))
-REQUEST_DURATION = Family("volary_request_duration_seconds", Type.HISTOGRAM, "From a request's headers to its answer.")
-INFERENCE_DURATION = Family("volary_inference_duration_seconds", Type.HISTOGRAM, "Inside ONNX Runtime, of each run.")
-QUEUE_LENGTH = Family("volary_queue_length", Type.GAUGE, "Requests that wait for their turn.")
-QUEUE_WAIT = Family("volary_queue_wait_seconds", Type.HISTOGRAM, "Of the requests that had to wait for their turn.")
-BATCH_REQUESTS = Family("volary_batch_requests", Type.HISTOGRAM, "Requests joined in one run, where there were several.")
-BATCH_LIMIT = Family("volary_batch_limit_rows", Type.GAUGE, "Rows that requests are joined to at most; 1 where they are not joined.")
-LOADED = Family("volary_model_loaded", Type.GAUGE, "1 once the model is loaded.")
+REQUEST_DURATION = Family("volary_request_duration_seconds", Type.HISTOGRAM, "From a request's headers to its answer.", LABELS)
+INFERENCE_DURATION = Family("volary_inference_duration_seconds", Type.HISTOGRAM, "Inside ONNX Runtime, of each run.", LABELS)
+QUEUE_LENGTH = Family("volary_queue_length", Type.GAUGE, "Requests that wait for their turn.", LABELS)
+QUEUE_WAIT = Family("volary_queue_wait_seconds", Type.HISTOGRAM, "Of the requests that had to wait for their turn.", LABELS)
+BATCH_REQUESTS = Family("volary_batch_requests", Type.HISTOGRAM, "Requests joined in one run, where there were several.", LABELS)
+BATCH_LIMIT = Family(
+    "volary_batch_limit_rows", Type.GAUGE, "Rows that requests are joined to at most; 1 where they are not joined.", LABELS
+)
+LOADED = Family("volary_model_loaded", Type.GAUGE, "1 once the model is loaded.", LABELS)
 IN_FLIGHT = Family("volary_in_flight_requests", Type.GAUGE, "Inference requests not yet answered.", ())
 
 FAMILIES = (
@@ -88,11 +66,7 @@ def _lines() -> Iterator[str]:
     yield "On `/metrics` of the server's port, in Prometheus' text format, beside those of the process (`process_*`)."
     yield "`model` is the name in request paths, `version` the bundle's, `revision` that of the ModelDeployment."
     yield ""
-    yield "| metric | type | labels | meaning |"
-    yield "|---|---|---|---|"
-    for family in FAMILIES:
-        labels = ", ".join(f"`{label}`" for label in family.labels)
-        yield f"| `{family.shown}` | {family.type} | {labels} | {family.text} |"
+    yield table(FAMILIES)
     yield ""
     yield "Requests of the agent in the pod are in `volary_synthetic_requests_total` and in no other number."
     yield "A client that goes before it has its answer is counted nowhere."

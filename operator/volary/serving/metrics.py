@@ -6,8 +6,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 from prometheus_client import generate_latest as _generate
 
 from volary.bundle.manifest import Tensor
+from volary.common.families import Family
 from volary.serving import bins, families
-from volary.serving.families import LABELS, Family
+from volary.serving.families import LABELS
 from volary.serving.tensors import Array
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST.encode()
