@@ -1,17 +1,15 @@
 """The control port of the server next door: which versions it is to hold, with which shares.
 
-Only the standard library, as in `oip`. One object may be used by several threads.
+One object may be used by several threads.
 """
 
-import http.client
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
-from volary.adapters.oip import TooSlow, Unreachable
+from volary.adapters.exchange import Address
 from volary.bundle import limits
 from volary.common.errors import Transient
 from volary.common.reasons import Reason
@@ -57,34 +55,21 @@ class Http:
     """At a URL such as http://127.0.0.1:8082. `timeout` in seconds."""
 
     def __init__(self, url: str, *, timeout: float = 5.0) -> None:
-        parts = urlsplit(url)
-        if parts.scheme != "http" or parts.hostname is None:
-            raise ValueError(f"{url!r} is not the URL of a control port; write it like http://127.0.0.1:8082")
-        self._host, self._port = parts.hostname, parts.port or 80
+        self._address = Address.parse(url, "a control port", "http://127.0.0.1:8082")
         self._timeout = timeout
 
     def put(self, orders: Sequence[Order]) -> list[Standing]:
         """See Control."""
-        return self._ask("PUT", json.dumps({"revisions": [asdict(order) for order in orders]}))
+        return self._ask("PUT", json.dumps({"revisions": [asdict(order) for order in orders]}).encode())
 
     def get(self) -> list[Standing]:
         """See Control."""
         return self._ask("GET", None)
 
-    def _ask(self, method: str, body: str | None) -> list[Standing]:
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout)
-        try:
-            connection.request(method, _PATH, body, {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            data = answer.read(_ANSWER_BYTES)
-        except TimeoutError:
-            raise TooSlow from None
-        except (OSError, http.client.HTTPException) as error:
-            raise Unreachable(type(error).__name__) from None
-        finally:
-            connection.close()
-        if answer.status != HTTPStatus.OK:
-            raise _senseless(f"{answer.status}: {data[:_SHOWN].decode('ascii', 'replace')}")
+    def _ask(self, method: str, body: bytes | None) -> list[Standing]:
+        status, data = self._address.ask(method, _PATH, body, timeout=self._timeout, limit=_ANSWER_BYTES)
+        if status != HTTPStatus.OK:
+            raise _senseless(f"{status}: {data[:_SHOWN].decode('ascii', 'replace')}")
         return _standings(data)
 
 

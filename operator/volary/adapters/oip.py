@@ -10,20 +10,13 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from http import HTTPStatus
 from typing import Any, Protocol
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
+from volary.adapters.exchange import Address
 from volary.bundle import limits
 from volary.common.names import SYNTHETIC_HEADER
 
 _ANSWER_BYTES = 64 * limits.MIB
-
-
-class Unreachable(Exception):
-    """No server answers: it is starting, restarting or ending."""
-
-
-class TooSlow(Exception):
-    """The server took the request and did not answer in time."""
 
 
 class Readiness(Enum):
@@ -59,17 +52,14 @@ class Http:
     """A server at a URL such as http://127.0.0.1:8080."""
 
     def __init__(self, url: str, *, timeout: float = 5.0) -> None:
-        parts = urlsplit(url)
-        if parts.scheme != "http" or parts.hostname is None:
-            raise ValueError(f"{url!r} is not the URL of a server; write it like http://127.0.0.1:8080")
-        self._host, self._port = parts.hostname, parts.port or 80
+        self._address = Address.parse(url, "a server", "http://127.0.0.1:8080")
         self._timeout = timeout
         self._kept: http.client.HTTPConnection | None = None
 
     def readiness(self, model: str, version: str) -> Readiness:
         """Asked over one connection that is kept: when it breaks, the process behind it may be another one."""
         if self._kept is None:
-            self._kept = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout)
+            self._kept = self._address.connection(self._timeout)
         try:
             self._kept.request("GET", f"{_path(model, version)}/ready")
             response = self._kept.getresponse()
@@ -86,20 +76,10 @@ class Http:
 
     def infer(self, model: str, version: str, inputs: list[dict[str, Any]], timeout: float) -> Answer:
         """See Server. The server counts it apart from its clients' requests."""
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=timeout)
         body = json.dumps({"inputs": inputs}, allow_nan=False).encode()
-        try:
-            connection.request(
-                "POST", f"{_path(model, version)}/infer", body, {"Content-Type": "application/json", SYNTHETIC_HEADER: "golden"}
-            )
-            response = connection.getresponse()
-            return _answer(response.status, response.read(_ANSWER_BYTES + 1))
-        except TimeoutError:
-            raise TooSlow from None
-        except (OSError, http.client.HTTPException) as error:
-            raise Unreachable(type(error).__name__) from None
-        finally:
-            connection.close()
+        headers = {"Content-Type": "application/json", SYNTHETIC_HEADER: "golden"}
+        path = f"{_path(model, version)}/infer"
+        return _answer(*self._address.ask("POST", path, body, timeout=timeout, limit=_ANSWER_BYTES + 1, headers=headers))
 
     def close(self) -> None:
         """Forget the kept connection."""

@@ -5,39 +5,22 @@ types, so the types are those that the server itself tells of the version's sign
 """
 
 import base64
-import http.client
 import json
 import math
 from dataclasses import dataclass
 from http import HTTPStatus
-from types import MappingProxyType
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from volary.adapters.oip import Answer, Readiness, TooSlow, Unreachable
+from volary.adapters.exchange import Address, TooSlow, Unreachable
+from volary.adapters.oip import Answer, Readiness
 from volary.bundle import limits
 from volary.bundle.saved_model_signature import SERVING
+from volary.bundle.tensors import TENSORFLOW_NAMES
 
 _ANSWER_BYTES = 64 * limits.MIB
 _STATUS_BYTES = limits.MIB  # of a version's state or signature
-_DATATYPES = MappingProxyType(
-    {
-        "DT_BOOL": "BOOL",
-        "DT_UINT8": "UINT8",
-        "DT_UINT16": "UINT16",
-        "DT_UINT32": "UINT32",
-        "DT_UINT64": "UINT64",
-        "DT_INT8": "INT8",
-        "DT_INT16": "INT16",
-        "DT_INT32": "INT32",
-        "DT_INT64": "INT64",
-        "DT_HALF": "FP16",
-        "DT_FLOAT": "FP32",
-        "DT_DOUBLE": "FP64",
-        "DT_BFLOAT16": "BF16",
-        "DT_STRING": "BYTES",
-    }
-)
+_DATATYPES = {spelled: datatype.value for datatype, spelled in TENSORFLOW_NAMES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +33,7 @@ class Http:
     """A server at a URL such as http://127.0.0.1:8501. One object belongs to one thread at a time."""
 
     def __init__(self, url: str, *, timeout: float = 5.0) -> None:
-        parts = urlsplit(url)
-        if parts.scheme != "http" or parts.hostname is None:
-            raise ValueError(f"{url!r} is not the URL of a server; write it like http://127.0.0.1:8501")
-        self._host, self._port = parts.hostname, parts.port or 80
+        self._address = Address.parse(url, "a server", "http://127.0.0.1:8501")
         self._timeout = timeout
 
     def readiness(self, model: str, version: str) -> Readiness:
@@ -89,19 +69,9 @@ class Http:
             return {}
 
     def _ask(self, method: str, path: str, body: bytes | None, timeout: float, limit: int) -> _Reply:
-        """Over a connection of its own. Raises Unreachable or TooSlow."""
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=timeout)
-        try:
-            connection.request(method, path, body, {"Content-Type": "application/json"})
-            response = connection.getresponse()
-            data = response.read(limit + 1)
-            return _Reply(response.status, _parsed(data) if len(data) <= limit else None)
-        except TimeoutError:
-            raise TooSlow from None
-        except (OSError, http.client.HTTPException) as error:
-            raise Unreachable(type(error).__name__) from None
-        finally:
-            connection.close()
+        """Raises Unreachable or TooSlow."""
+        status, data = self._address.ask(method, path, body, timeout=timeout, limit=limit + 1)
+        return _Reply(status, _parsed(data) if len(data) <= limit else None)
 
 
 def nested(data: list[Any] | tuple[Any, ...], shape: list[int] | tuple[int, ...]) -> Any:

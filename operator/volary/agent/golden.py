@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from http import HTTPStatus
 
-from volary.adapters.oip import Answer, Server, TooSlow, Unreachable
+from volary.adapters.exchange import TooSlow, Unreachable
+from volary.adapters.oip import Answer, Server
 from volary.agent.retry import Patience
 from volary.bundle import golden
 from volary.bundle.golden import Sample

@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from volary.adapters.control import Control, Order, Standing
-from volary.adapters.oip import Server, TooSlow, Unreachable
+from volary.adapters.exchange import TooSlow, Unreachable
+from volary.adapters.oip import Server
 from volary.adapters.storage import Storage
 from volary.agent import fetcher, golden, holding, probes, source, termination
 from volary.agent.fetcher import Fetched

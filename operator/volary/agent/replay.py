@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from volary.adapters.oip import TooSlow, Unreachable
+from volary.adapters.exchange import TooSlow, Unreachable
 from volary.common.errors import Refused
 
 MOST = 50  # requests a second

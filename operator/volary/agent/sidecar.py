@@ -20,7 +20,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
-from volary.adapters.oip import Readiness, Server, Unreachable
+from volary.adapters.exchange import Unreachable
+from volary.adapters.oip import Readiness, Server
 from volary.adapters.storage import Storage
 from volary.agent import fetcher, golden, probes, termination
 from volary.agent.fetcher import Fetched

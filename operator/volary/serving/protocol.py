@@ -90,12 +90,12 @@ def read_call(body: bytes, model: Schema, json_length: int | None = None) -> Cal
     if json_length is not None:
         if json_length > len(body):
             _reject(f"{JSON_LENGTH}: found {json_length}, expected at most {len(body)}, the bytes of the body")
-        return _call(_object(body[:json_length]), model, Blobs(memoryview(body)[json_length:]))
+        return _call(read_object(body[:json_length]), model, Blobs(memoryview(body)[json_length:]))
     if len(body) >= bulk.WORTH and (request := bulk.loads(body)) is not None:
         # Whatever is wrong, the careful way finds it again and says where.
         with suppress(Rejected, OverflowError):
             return _call(request, model, None)
-    return _call(_object(body), model, None)
+    return _call(read_object(body), model, None)
 
 
 def answer(model: Schema, call: Call, arrays: Iterable[Array]) -> bytes:
@@ -162,7 +162,8 @@ def _answer(model: Schema, call: Call, outputs: list[dict[str, Any]]) -> bytes:
     return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def read_object(body: bytes) -> dict[str, Any]:
+    """The JSON object that a body is. Raises Rejected (400)."""
     try:
         request = orjson.loads(body)
     except orjson.JSONDecodeError as error:

@@ -10,40 +10,20 @@ nesting shows. As in all of Volary's JSON, NaN is null.
 import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, NoReturn
 
 import numpy as np
 import orjson
 
 from volary.bundle.manifest import Tensor
-from volary.bundle.tensors import Datatype
+from volary.bundle.tensors import TENSORFLOW_NAMES, Datatype
 from volary.serving import raw, tensors
-from volary.serving.protocol import Call, Rejected, Schema, listed
+from volary.serving.protocol import Call, Rejected, Schema, listed, read_object
 from volary.serving.tensors import Array, TensorInvalid, show
 
 SIGNATURE = "serving_default"
 _METHOD = "tensorflow/serving/predict"
 _BYTES_SUFFIX = "_bytes"
-
-_DTYPES: Mapping[Datatype, str] = MappingProxyType(
-    {
-        Datatype.BOOL: "DT_BOOL",
-        Datatype.UINT8: "DT_UINT8",
-        Datatype.UINT16: "DT_UINT16",
-        Datatype.UINT32: "DT_UINT32",
-        Datatype.UINT64: "DT_UINT64",
-        Datatype.INT8: "DT_INT8",
-        Datatype.INT16: "DT_INT16",
-        Datatype.INT32: "DT_INT32",
-        Datatype.INT64: "DT_INT64",
-        Datatype.FP16: "DT_HALF",
-        Datatype.FP32: "DT_FLOAT",
-        Datatype.FP64: "DT_DOUBLE",
-        Datatype.BF16: "DT_BFLOAT16",
-        Datatype.BYTES: "DT_STRING",
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +35,7 @@ class Rows(Call):
 
 def read_call(body: bytes, model: Schema) -> Call:
     """The body of `:predict`. Raises Rejected (400)."""
-    try:
-        request = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        _reject(f"the body is not JSON: {error}")
-    if type(request) is not dict:
-        _reject(f"the body: found {show(request)}, expected an object")
+    request = read_object(body)
     signature = request.get("signature_name", SIGNATURE)
     if signature not in ("", SIGNATURE):
         _reject(f"signature_name: found {show(signature)}, expected {show(SIGNATURE)}, the only one of this model")
@@ -116,7 +91,7 @@ def metadata(model: Schema) -> bytes:
 
 def _declaration(tensor: Tensor) -> dict[str, object]:
     dimensions = [{"size": str(size), "name": ""} for size in tensor.shape]
-    return {"dtype": _DTYPES[tensor.datatype], "tensor_shape": {"dim": dimensions, "unknown_rank": False}, "name": tensor.name}
+    return {"dtype": TENSORFLOW_NAMES[tensor.datatype], "tensor_shape": {"dim": dimensions, "unknown_rank": False}, "name": tensor.name}
 
 
 def _columns(found: Any, model: Schema) -> Mapping[str, Any]:

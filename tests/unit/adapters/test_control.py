@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from volary.adapters.control import Http, Order, Standing
-from volary.adapters.oip import TooSlow, Unreachable
+from volary.adapters.exchange import TooSlow, Unreachable
 from volary.common.errors import Transient
 
 ORDER = Order("r1", "1.4.0", "/models/fraud/1.4.0", 100)

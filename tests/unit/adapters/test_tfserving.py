@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tests.unit.tfserving import program
 from volary.adapters import tfserving
-from volary.adapters.oip import Readiness, Unreachable
+from volary.adapters.exchange import Unreachable
+from volary.adapters.oip import Readiness
 from volary.bundle.golden import flatten
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from tests.unit.agent import fake_server
 from tests.unit.agent.fake_server import FakeServer
 from tests.unit.bundle import building
 from volary.adapters import oip
-from volary.adapters.oip import Readiness, Unreachable
+from volary.adapters.exchange import Unreachable
+from volary.adapters.oip import Readiness
 from volary.agent import golden
 from volary.agent.retry import Patience, Stopped
 from volary.bundle import golden as samples_of

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from volary.adapters.oip import TooSlow, Unreachable
+from volary.adapters.exchange import TooSlow, Unreachable
 from volary.agent.replay import LONGEST, MOST, Replay
 from volary.common.errors import Refused
 from volary.common.reasons import Reason
