@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import socket
 import struct
-import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.cluster.network import ENTER
-from tests.cluster.settings import NODE_IP, REPOSITORY
+from tests.cluster.settings import NODE_IP
+from tests.support import beside
 from tests.support.kubectl import Kubectl
 
 if TYPE_CHECKING:
@@ -30,14 +29,9 @@ _SECONDS = 5  # an answer may be kept for
 @contextmanager
 def resolved(kubeconfig: Path, namespace: str) -> Iterator[None]:
     """Pods of the cluster find the Services of this namespace by name."""
-    command = [*ENTER, sys.executable, "-m", "tests.support.names", str(kubeconfig), namespace]
-    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == b"ready\n"
-            yield
-        finally:
-            process.kill()
+    with beside.running("tests.support.names", str(kubeconfig), namespace) as said:
+        assert said == "ready"
+        yield
 
 
 def answer(query: bytes, addresses: dict[str, str]) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,9 +10,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.cluster.network import ENTER
 from tests.cluster.settings import NODE_IP
-from tests.support import wait
+from tests.support import beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,14 +40,8 @@ def receiving(folder: Path) -> Iterator[Received]:
     """One in the network of the test cluster's node."""
     received = Received(folder / "received.jsonl")
     received.file.touch()
-    command = [*ENTER, sys.executable, "-m", "tests.support.receiver", NODE_IP, str(PORT), str(received.file)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            wait.until("the receiver listens", process.stdout.readline, 30)
-            yield received
-        finally:
-            process.kill()
+    with beside.running("tests.support.receiver", NODE_IP, str(PORT), str(received.file)):
+        yield received
 
 
 def _serve(host: str, port: int, file: Path) -> None:

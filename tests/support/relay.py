@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import subprocess
 import sys
 import threading
 from contextlib import contextmanager, suppress
@@ -12,9 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.cluster import certs
-from tests.cluster.network import ENTER
 from tests.cluster.settings import NODE_IP
-from tests.support import wait
+from tests.support import beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,14 +86,8 @@ class Relay:
 @contextmanager
 def encrypting(folder: Path, target: tuple[str, int]) -> Iterator[tuple[str, str]]:
     """HTTPS in front of `target` in the network of the test cluster's node: the address, and the authority's certificate as text."""
-    command = [*ENTER, sys.executable, "-m", "tests.support.relay", str(folder), *map(str, target)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            port = wait.until("the relay listens", process.stdout.readline, 30)
-            yield f"https://{NODE_IP}:{port.strip()}", (folder / "ca.crt").read_text("ascii")
-        finally:
-            process.kill()
+    with beside.running("tests.support.relay", str(folder), *map(str, target)) as port:
+        yield f"https://{NODE_IP}:{port}", (folder / "ca.crt").read_text("ascii")
 
 
 def _encrypt(folder: Path, host: str, port: int) -> None:
