@@ -21,7 +21,6 @@ from volary.api.v1alpha1 import (
     analysis_of,
     duration,
 )
-from volary.cli import explanation
 from volary.common.durations import show
 from volary.common.names import REVISION_LABEL
 from volary.common.reasons import REASONS, Reason
@@ -111,7 +110,6 @@ class ModelView:
     step: StepView | None
     findings: tuple[Finding, ...]
     checks: tuple[CheckView, ...]
-    next: tuple[str, ...]
     kept: tuple[str, ...]
     conditions: tuple[Condition, ...]
     decisions: tuple[str, ...]  # the last rollout's end, the last request
@@ -121,7 +119,6 @@ def view(found: ModelDeployment, pods: Iterable[Body], now: datetime) -> ModelVi
     """`pods`: those of the model, others do no harm."""
     status = found.status
     memory = status.rollout if status.canary is not None else None
-    told = explanation.explain(found, now)
     return ModelView(
         namespace=found.metadata.namespace,
         name=found.metadata.name,
@@ -135,7 +132,6 @@ def view(found: ModelDeployment, pods: Iterable[Body], now: datetime) -> ModelVi
         step=_step(found, memory, now) if memory else None,
         findings=findings.findings(memory, analysis_of(found.spec.rollout, memory.step)) if memory else (),
         checks=tuple(_checks(memory.checks)) if memory else (),
-        next=told.next if memory else (),
         kept=tuple(_kept(status)),
         conditions=status.conditions,
         decisions=tuple(_decisions(status)),
